@@ -1,0 +1,34 @@
+# make demo                            the work queue on RabbitMQ, in three tabs
+# make demo PATTERN=rabbitmq/fanout    another walkthrough
+# make test                            every walkthrough and every bad input
+# make lint                            style and format
+
+PYTHON ?= python3
+PATTERN ?= rabbitmq/work-queue
+BROKER = $(firstword $(subst /, ,$(PATTERN)))
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test lint
+
+demo: $(VENV)/ready
+	@$(RUN) -m lab up $(BROKER)
+	@$(RUN) -m lab run $(PATTERN)
+
+test: $(VENV)/ready
+	$(RUN) -m pytest
+
+lint: $(VENV)/ready
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+# The file `ready` is written last, so that an interrupted installation is redone.
+$(VENV)/ready: requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo "Python 3.10 or newer is needed. Name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the libraries of requirements.txt and requirements-dev.txt into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) -m pip install --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@

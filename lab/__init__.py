@@ -1,0 +1,1 @@
+"""Everything around the scripts: starts brokers and replays the walkthroughs."""

@@ -1,0 +1,123 @@
+"""What the lab knows of a broker. Each module in ``lab/brokers`` fills one of these."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import NamedTuple, Protocol
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class LabError(Exception):
+    """Something the user can mend: the message is one line and names the cure."""
+
+
+class Unavailable(LabError):
+    """A broker that does not answer as it should.
+
+    ``refused`` is true where nothing at all listens on the port.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False):
+        super().__init__(message)
+        self.refused = refused
+
+
+class Port(NamedTuple):
+    """A port that a broker publishes on this machine."""
+
+    setting: str  # the name in .env and docker-compose.yml
+    default: int
+
+
+class Endpoint(NamedTuple):
+    """Where a client connects."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Thing(NamedTuple):
+    """Something durable that a script creates on the broker."""
+
+    kind: str  # in the broker's own words: "queue", "exchange", "topic"
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class Software(Protocol):
+    """Where the program of a local broker comes from."""
+
+    def provide(self, report: Callable[[str], None]) -> dict[str, str]:
+        """Find the program, or install it after saying so through ``report``.
+
+        Returns the values that the broker's templates name. Raises LabError with
+        the command to type where it cannot be installed from here.
+        """
+
+
+@dataclass(frozen=True)
+class Process:
+    """One operating system process of a local broker. All strings are templates."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker as data, the same shape for all of them.
+
+    Templates are ``string.Template`` strings. They may name every port setting,
+    every ``inner_ports`` name, what ``software`` provides, ``$home`` (the folder for
+    this broker's data) and ``$config`` (its folder below ``config/``).
+    """
+
+    name: str  # also the folder of its scripts
+    title: str
+    services: tuple[str, ...]  # in docker-compose.yml
+    ports: tuple[Port, ...]  # the first is the one clients connect to
+    addresses: Mapping[str, str]  # setting that the scripts read -> template
+    page: str | None  # template: address and login of its page for the browser
+
+    software: Software
+    processes: tuple[Process, ...]  # started in this order
+    files: Mapping[str, str]  # path below $home -> template of its text
+    inner_ports: tuple[str, ...]  # free ports picked at each start
+    ready_seconds: float  # the longest that a start may take
+
+    endpoints: Callable[[Mapping[str, str]], list[Endpoint]]
+    """Settings -> where the scripts connect. Raises LabError on a malformed one."""
+    probe: Callable[[Mapping[str, str]], str]
+    """Log in as a script does; returns the version. Raises Unavailable with the why."""
+    creates: Mapping[str, tuple[Thing, ...]]  # pattern -> what its scripts leave behind
+    delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
+    """Delete things, also those that are not there. Raises Unavailable."""
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / self.name
+
+    def settings(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The broker's settings: from ``environment``, else the defaults."""
+        settings = {
+            port.setting: environment.get(port.setting) or str(port.default)
+            for port in self.ports
+        }
+        for name, value in settings.items():
+            if not (value.isdecimal() and 0 < int(value) < 65536):
+                raise LabError(f"{name}={value} is no port number. Mend it in .env.")
+        for name, template in self.addresses.items():
+            settings[name] = environment.get(name) or fill(template, settings)
+        return settings
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The template with its ``$names`` replaced. Raises KeyError for an unknown one."""
+    return Template(template).substitute(values)

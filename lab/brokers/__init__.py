@@ -1,0 +1,6 @@
+"""The brokers that the lab can start, by name. A new broker is a new line here."""
+
+from lab.broker import Broker
+from lab.brokers.rabbitmq import RABBITMQ
+
+BROKERS: dict[str, Broker] = {broker.name: broker for broker in (RABBITMQ,)}

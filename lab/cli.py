@@ -1,0 +1,319 @@
+"""The commands of ``python -m lab``."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import click
+from dotenv import load_dotenv
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lab import docker, screen
+from lab.broker import ROOT, Broker, LabError, Thing, Unavailable, fill
+from lab.brokers import BROKERS
+from lab.local import Instance, lab_home
+from lab.replay import Difference, Replay
+from lab.walkthrough import Walkthrough, walkthroughs
+
+INTERRUPTED = 130  # the status of a program that Ctrl-C has ended
+
+console = Console(highlight=False)
+errors = Console(highlight=False, stderr=True)
+
+NEWCOMER = """\
+Learn message brokers in terminal tabs. Type next:
+
+  python -m lab up rabbitmq              start RabbitMQ, with Docker or without
+  python -m lab run rabbitmq/work-queue  watch two workers share one producer's tasks
+  python -m lab list                     see what else there is
+
+Help for each command: python -m lab COMMAND --help
+"""
+
+
+class OneLineErrors(click.Group):
+    """Reports whatever the user can mend in one line, with status 1."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except LabError as error:
+            say(sentence(str(error)), "red", to=errors)
+            context.exit(1)
+        except KeyboardInterrupt:
+            context.exit(INTERRUPTED)
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def say(text: str, style: str | None = None, *, to: Console = console) -> None:
+    """Print a line as it is: no markup in it, not broken at the terminal's width."""
+    to.print(escape(text), style=style, soft_wrap=True)
+
+
+@click.group(
+    cls=OneLineErrors,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Start message brokers and replay the tutorial's walkthroughs.
+
+    Exit status: 0 done; 1 something is wrong, the message says what; 2 a command
+    line that cannot be understood; 130 stopped by Ctrl-C.
+    """
+    load_dotenv(ROOT / ".env")
+    if context.invoked_subcommand is None:
+        click.echo(NEWCOMER, nl=False)
+
+
+def choose(_context, _parameter, names: tuple[str, ...]) -> list[Broker]:
+    """The brokers with these names; all of them where none is named."""
+    return [BROKERS[name] for name in names or BROKERS]
+
+
+brokers_argument = click.argument(
+    "brokers",
+    metavar="[BROKER]...",
+    nargs=-1,
+    type=click.Choice(list(BROKERS)),
+    callback=choose,
+)
+
+
+def instance(broker: Broker) -> Instance:
+    """The broker as it is used on this machine: its data below ``.lab``."""
+    return Instance(broker, lab_home() / broker.name, os.environ)
+
+
+def where(here: Instance) -> str:
+    return ", ".join(map(str, here.broker.endpoints(here.settings)))
+
+
+@contextmanager
+def progress(title: str) -> Iterator:
+    """A function that reports steps: a line each, and on a terminal a moving sign."""
+    spinner = console.status(title) if console.is_terminal else nullcontext()
+
+    def report(step: str) -> None:
+        say(f"{step} ...")
+
+    with spinner:
+        yield report
+
+
+@main.command()
+@brokers_argument
+@click.option(
+    "--docker/--local",
+    "use_docker",
+    default=None,
+    help="Take this way. Without it: Docker where an engine answers, else local.",
+)
+def up(brokers: list[Broker], use_docker: bool | None) -> None:
+    """Start brokers and wait until they answer. Without a name: all."""
+    for broker in brokers:
+        here = instance(broker)
+        version, how = bring_up(here, use_docker)
+        say(f"{broker.title} {version} is up on {where(here)}, {how}.", "green")
+        if broker.page:
+            say(f"Its page in the browser: {fill(broker.page, here.settings)}")
+
+
+def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
+    """Start a broker unless it is up; returns its version and who runs it."""
+    broker = here.broker
+    how = started_by_lab(here)
+    if how:
+        with progress(f"Waiting for {broker.title}"):
+            return here.wait_until_ready(), f"{how}, as before"
+    try:
+        return broker.probe(here.settings), "not started by the lab"
+    except Unavailable as error:
+        if not error.refused:
+            raise
+    check_address(here)
+    if use_docker or (use_docker is None and docker.engine_answers()):
+        here.check_ports()
+        docker.up(broker, here.settings)
+        return here.wait_until_ready(), started_by_lab(here) or "in Docker"
+    with progress(f"Starting {broker.title}") as report:
+        version = here.start(report)
+    return version, started_by_lab(here) or ""
+
+
+def started_by_lab(here: Instance) -> str:
+    """How the lab runs this broker; empty where it does not."""
+    if here.processes():
+        return f"local, {here.memory() / 1e6:.0f} MB"
+    return "in Docker" if docker.running(here.broker) else ""
+
+
+def check_address(here: Instance) -> None:
+    """Raises LabError where the scripts would not look for a broker that we start."""
+    port = int(here.settings[here.broker.ports[0].setting])
+    if not any(
+        end.host in ("localhost", "127.0.0.1") and end.port == port
+        for end in here.broker.endpoints(here.settings)
+    ):
+        names = " and ".join(here.broker.addresses)
+        raise LabError(
+            f"{here.broker.title} would start on localhost:{port}, but {names} "
+            f"points to {where(here)}, where nothing listens. Make them agree in .env."
+        )
+
+
+@main.command()
+@brokers_argument
+def status(brokers: list[Broker]) -> None:
+    """Say which brokers answer and, where one does not, why. Status 1 then."""
+    all_up = True
+    for broker in brokers:
+        here = instance(broker)
+        how = started_by_lab(here)
+        try:
+            version = broker.probe(here.settings)
+        except Unavailable as error:
+            all_up = False
+            runs = f", though it runs {how}" if how else ""
+            say(f"{broker.title} is down{runs}: {error}", "red")
+        else:
+            how = how or "not started by the lab"
+            say(f"{broker.title} {version} is up on {where(here)}, {how}.", "green")
+    sys.exit(not all_up)
+
+
+@main.command()
+@brokers_argument
+def down(brokers: list[Broker]) -> None:
+    """Stop what the lab has started. Messages stay for the next time."""
+    for broker in brokers:
+        here = instance(broker)
+        if docker.running(broker):
+            docker.down(broker, here.settings)
+            say(f"{broker.title} is down.")
+            continue
+        with progress(f"Stopping {broker.title}"):
+            stopped = here.stop()
+        if stopped:
+            say(f"{broker.title} is down.")
+        else:
+            say(f"{broker.title} was not running: the lab has nothing to stop.")
+
+
+@main.command()
+@click.argument("broker", type=click.Choice(list(BROKERS)))
+@click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
+def logs(broker: str, follow: bool) -> None:
+    """Show what a broker has logged."""
+    here = instance(BROKERS[broker])
+    if docker.running(here.broker):
+        docker.logs(here.broker, here.settings, follow=follow)
+    elif here.log.exists():
+        how = ["-F", "-n", "100"] if follow else ["-n", "+1"]
+        subprocess.run(["tail", *how, str(here.log)])
+    else:
+        raise LabError(f"the lab has not started {here.broker.title} yet.")
+
+
+class WalkthroughName(click.ParamType):
+    """A walkthrough by its name; ``--help`` and errors point to ``list``."""
+
+    name = "walkthrough"
+
+    def convert(self, value, param, ctx) -> Walkthrough:
+        known = walkthroughs(BROKERS)
+        if value not in known:
+            self.fail(f"no walkthrough {value}. See: python -m lab list", param, ctx)
+        return known[value]
+
+
+@main.command(name="list")
+def list_() -> None:
+    """List the walkthroughs."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Walkthrough", no_wrap=True)
+    table.add_column("What it shows")
+    for walkthrough in walkthroughs(BROKERS).values():
+        table.add_row(walkthrough.name, escape(walkthrough.concept))
+    console.print(table)
+    say("\nWatch one: python -m lab run " + next(iter(walkthroughs(BROKERS))))
+
+
+@main.command()
+@click.argument("walkthrough", type=WalkthroughName())
+def run(walkthrough: Walkthrough) -> None:
+    """Run a walkthrough's tabs and compare them with its README.
+
+    It starts from a clean slate: what an interrupted run has left on the broker is
+    deleted first, if it is the lab's broker.
+    """
+    broker = BROKERS[walkthrough.folder.name]
+    here = instance(broker)
+    broker.probe(here.settings)
+    if started_by_lab(here):
+        broker.delete(here.settings, things_of(broker, walkthrough))
+    with screen.view(console, walkthrough) as view:
+        try:
+            Replay(walkthrough, view=view).run()
+        except Difference as difference:
+            failure = difference
+        else:
+            failure = None
+    if failure:
+        raise LabError(
+            f"not as {walkthrough.readme} shows it: {failure}\n"
+            f"Left-over messages? python -m lab reset {broker.name}"
+        )
+    say(f"Each tab printed what {walkthrough.readme} shows.", "green")
+
+
+def things_of(broker: Broker, walkthrough: Walkthrough) -> tuple[Thing, ...]:
+    """What the walkthrough's pattern leaves behind. A pattern may have several."""
+    slug = walkthrough.name.split("/")[1]
+    return next(
+        (things for name, things in broker.creates.items() if slug.startswith(name)), ()
+    )
+
+
+class WhatToReset(click.ParamType):
+    """``rabbitmq``, or one pattern of it: ``rabbitmq/work-queue``."""
+
+    name = "broker[/pattern]"
+
+    def convert(self, value, param, ctx) -> tuple[Broker, tuple[Thing, ...]]:
+        name, _, pattern = value.partition("/")
+        broker = BROKERS.get(name)
+        if broker is None or (pattern and pattern not in broker.creates):
+            self.fail(f"nothing named {value}. See: python -m lab list", param, ctx)
+        groups = [broker.creates[pattern]] if pattern else broker.creates.values()
+        return broker, tuple(thing for things in groups for thing in things)
+
+
+@main.command()
+@click.argument("what", metavar="BROKER[/PATTERN]", type=WhatToReset())
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(what: tuple[Broker, tuple[Thing, ...]], yes: bool) -> None:
+    """Delete what the tutorial has created on a broker, and nothing else.
+
+    Asks first on a broker that the lab has not started.
+    """
+    broker, things = what
+    here = instance(broker)
+    broker.probe(here.settings)
+    listed = ", ".join(map(str, things))
+    if not (yes or started_by_lab(here)):
+        click.confirm(
+            f"The lab has not started {broker.title} on {where(here)}. "
+            f"Delete {listed} there?",
+            abort=True,
+        )
+    broker.delete(here.settings, things)
+    say(f"Gone from {broker.title}: {listed}.")

@@ -1,0 +1,210 @@
+"""A broker as processes of this machine, with its data in a folder of its own."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from lab.broker import ROOT, Broker, LabError, Unavailable, fill
+
+# Every process that an instance starts, and whatever these start, carries this
+# variable with the instance's folder as its value. So they are found again by
+# asking the system: there is no PID file to get lost or to name a stranger.
+MARK = "MESSAGE_BROKER_LAB"
+
+STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
+POLL_SECONDS = 0.2
+
+
+def lab_home() -> Path:
+    """The folder for data: LAB_HOME, or ``.lab`` in the repository."""
+    return Path(os.environ.get("LAB_HOME") or ROOT / ".lab").resolve()
+
+
+class Instance:
+    """One local broker: its processes, its folder ``home``, its settings."""
+
+    def __init__(self, broker: Broker, home: Path, environment: Mapping[str, str]):
+        self.broker = broker
+        self.home = home
+        self.settings = broker.settings(environment)
+        self.log = home / "broker.log"
+
+    def processes(self) -> list[psutil.Process]:
+        """The running processes of this instance, whoever started them."""
+        return [p for p in psutil.process_iter() if marked(p, self.home)]
+
+    def roots(self) -> list[psutil.Process]:
+        """Those of the processes that no other of them has started."""
+        processes = self.processes()
+        pids = {process.pid for process in processes}
+        return [process for process in processes if process.ppid() not in pids]
+
+    def memory(self) -> int:
+        """Resident memory of all processes together, in bytes."""
+        return sum(process.memory_info().rss for process in self.processes())
+
+    def start(self, report: Callable[[str], None]) -> str:
+        """Start the broker and wait until it answers; returns its version.
+
+        Raises LabError when a port is taken, or when the broker ends or stays
+        silent; then nothing of it is left running.
+        """
+        values = {
+            "home": str(self.home),
+            "config": str(ROOT / "config" / self.broker.name),
+            **self.settings,
+            **self.broker.software.provide(report),
+        }
+        self.check_ports()
+        values |= dict(
+            zip(
+                self.broker.inner_ports,
+                map(str, free_ports(len(self.broker.inner_ports))),
+                strict=True,
+            )
+        )
+        for name, text in self.broker.files.items():
+            path = self.home / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(fill(text, values))
+        report(f"Starting {self.broker.title}")
+        started: list[subprocess.Popen] = []
+        try:
+            for process in self.broker.processes:
+                with self.log.open("a") as log:
+                    started.append(
+                        subprocess.Popen(
+                            [fill(part, values) for part in process.command],
+                            cwd=self.home,
+                            env={
+                                **os.environ,
+                                MARK: str(self.home),
+                                **{
+                                    name: fill(value, values)
+                                    for name, value in process.environment.items()
+                                },
+                            },
+                            stdin=subprocess.DEVNULL,
+                            stdout=log,
+                            stderr=subprocess.STDOUT,
+                            # A Ctrl-C in the user's terminal is not for the broker.
+                            start_new_session=True,
+                        )
+                    )
+            return self.wait_until_ready(started)
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_until_ready(self, started: list[subprocess.Popen] | None = None) -> str:
+        """Wait until the broker answers; returns its version.
+
+        Raises LabError when one of ``started`` ends, or when the time is over.
+        """
+        deadline = time.monotonic() + self.broker.ready_seconds
+        title, name = self.broker.title, self.broker.name
+        while True:
+            for process in started or []:
+                if process.poll() is not None:
+                    raise LabError(
+                        f"{title} ended while starting, with status "
+                        f"{process.returncode}. Its log says why: "
+                        f"python -m lab logs {name}"
+                    )
+            try:
+                return self.broker.probe(self.settings)
+            except Unavailable as error:
+                if time.monotonic() > deadline:
+                    raise LabError(
+                        f"{title} was not ready within "
+                        f"{self.broker.ready_seconds:g} seconds: {error}"
+                    ) from None
+            time.sleep(POLL_SECONDS)
+
+    def check_ports(self) -> None:
+        """Raises LabError when a port that the broker needs is taken."""
+        for setting in (port.setting for port in self.broker.ports):
+            number = int(self.settings[setting])
+            if is_taken(number):
+                raise LabError(
+                    f"port {number} is taken by {holder(number)}. "
+                    f"Stop it, or set {setting} in .env to a free port."
+                )
+
+    def stop(self) -> bool:
+        """End all processes of this instance; False where there was none."""
+        asked: set[psutil.Process] = set()
+        deadline = time.monotonic() + STOP_SECONDS
+        # Asked afresh each time: a broker that is just starting starts helpers.
+        while roots := self.roots():
+            for process in set(roots) - asked:
+                terminate(process)
+            asked |= set(roots)
+            psutil.wait_procs(roots, timeout=POLL_SECONDS)
+            if time.monotonic() > deadline:
+                self.kill()
+        return bool(asked)
+
+    def kill(self) -> None:
+        """End all processes at once, as a power cut would."""
+        processes = self.processes()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=STOP_SECONDS)
+
+
+def marked(process: psutil.Process, home: Path) -> bool:
+    try:
+        return (
+            process.environ().get(MARK) == str(home)
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except (psutil.Error, OSError):
+        return False  # somebody else's, or gone in the meantime
+
+
+def terminate(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.terminate()
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def holder(port: int) -> str:
+    """Who listens on the port, as far as the system tells: name and process id."""
+    with suppress(psutil.Error):  # some systems show this to root only
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr.port == port
+                and connection.pid
+            ):
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another program"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody on this machine listens on right now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,90 @@
+"""Where the programs of local brokers come from."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.broker import LabError
+
+# Debian's way to let an administrator forbid that a package starts its service:
+# https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
+POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_FORBIDS = "#!/bin/sh\nexit 101\n"
+
+
+@dataclass(frozen=True)
+class SystemProgram:
+    """A program that the system's package manager installs."""
+
+    name: str
+    paths: tuple[str, ...]  # looked at in this order, before PATH
+    debian_package: str
+    install_commands: Mapping[str, str]  # package manager -> what to type
+
+    def find(self) -> str | None:
+        """The program's path, or None where it is not installed."""
+        for path in self.paths:
+            if os.access(path, os.X_OK):
+                return path
+        return shutil.which(self.name)
+
+    def provide(self, report: Callable[[str], None]) -> dict[str, str]:
+        """As ``Software.provide``; the template value is ``$program``."""
+        if not self.find() and os.geteuid() == 0 and shutil.which("apt-get"):
+            report(
+                f"Installing the package {self.debian_package} with apt-get, as root"
+            )
+            apt_install(self.debian_package)
+        program = self.find()
+        if program is None:
+            raise LabError(f"{self.name} is not installed. {self.advice()}")
+        return {"program": program}
+
+    def advice(self) -> str:
+        for manager, command in self.install_commands.items():
+            if shutil.which(manager):
+                return f"Install it: {command}"
+        return "Install it with your system's package manager, or start Docker."
+
+
+def apt_install(package: str) -> None:
+    """Install a Debian package without starting its service. Raises LabError."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    commands = (
+        ["apt-get", "update"],
+        ["apt-get", "install", "--yes", "--no-install-recommends", package],
+    )
+    with services_held(), tempfile.TemporaryFile("w+") as log:
+        for command in commands:
+            if subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            ).returncode:
+                log.seek(0)
+                *_, last = (line for line in log.read().splitlines() if line.strip())
+                raise LabError(f"{' '.join(command)} failed: {last}")
+
+
+@contextmanager
+def services_held() -> Iterator[None]:
+    """While this lasts, packages do not start their services.
+
+    The lab starts a broker of its own; the system's would take the same port.
+    """
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text(POLICY_FORBIDS)
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
