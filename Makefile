@@ -16,7 +16,7 @@ demo: $(VENV)/ready
 	@$(RUN) -m lab run $(PATTERN)
 
 test: $(VENV)/ready
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 3
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

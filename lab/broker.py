@@ -104,6 +104,9 @@ class Broker:
     def folder(self) -> Path:
         return ROOT / self.name
 
+    def all_things(self) -> list[Thing]:
+        return [thing for things in self.creates.values() for thing in things]
+
     def settings(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The broker's settings: from ``environment``, else the defaults."""
         settings = {

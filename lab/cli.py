@@ -293,8 +293,8 @@ class WhatToReset(click.ParamType):
         broker = BROKERS.get(name)
         if broker is None or (pattern and pattern not in broker.creates):
             self.fail(f"nothing named {value}. See: python -m lab list", param, ctx)
-        groups = [broker.creates[pattern]] if pattern else broker.creates.values()
-        return broker, tuple(thing for things in groups for thing in things)
+        things = broker.creates[pattern] if pattern else broker.all_things()
+        return broker, tuple(things)
 
 
 @main.command()

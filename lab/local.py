@@ -34,6 +34,7 @@ class Instance:
         self.home = home
         self.settings = broker.settings(environment)
         self.log = home / "broker.log"
+        self.started: list[subprocess.Popen] = []  # by this object itself
 
     def processes(self) -> list[psutil.Process]:
         """The running processes of this instance, whoever started them."""
@@ -74,11 +75,10 @@ class Instance:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(fill(text, values))
         report(f"Starting {self.broker.title}")
-        started: list[subprocess.Popen] = []
         try:
             for process in self.broker.processes:
                 with self.log.open("a") as log:
-                    started.append(
+                    self.started.append(
                         subprocess.Popen(
                             [fill(part, values) for part in process.command],
                             cwd=self.home,
@@ -97,20 +97,20 @@ class Instance:
                             start_new_session=True,
                         )
                     )
-            return self.wait_until_ready(started)
+            return self.wait_until_ready()
         except BaseException:
             self.stop()
             raise
 
-    def wait_until_ready(self, started: list[subprocess.Popen] | None = None) -> str:
+    def wait_until_ready(self) -> str:
         """Wait until the broker answers; returns its version.
 
-        Raises LabError when one of ``started`` ends, or when the time is over.
+        Raises LabError when one of its processes ends, or when the time is over.
         """
         deadline = time.monotonic() + self.broker.ready_seconds
         title, name = self.broker.title, self.broker.name
         while True:
-            for process in started or []:
+            for process in self.started:
                 if process.poll() is not None:
                     raise LabError(
                         f"{title} ended while starting, with status "
@@ -149,6 +149,7 @@ class Instance:
             psutil.wait_procs(roots, timeout=POLL_SECONDS)
             if time.monotonic() > deadline:
                 self.kill()
+        self.reap()
         return bool(asked)
 
     def kill(self) -> None:
@@ -158,6 +159,13 @@ class Instance:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        self.reap()
+
+    def reap(self) -> None:
+        """Take note of the ends of the processes that this object has started."""
+        for process in self.started:
+            process.wait()
+        self.started.clear()
 
 
 def marked(process: psutil.Process, home: Path) -> bool:

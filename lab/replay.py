@@ -25,8 +25,9 @@ SILENCE_SECONDS = 30
 # How long a script may take to end after Ctrl-C, in seconds.
 END_SECONDS = 10
 # How long to listen for lines too many once every expected line is there, in seconds.
-# That nothing more comes is no event to wait for; a task takes a worker one second.
-QUIET_SECONDS = 1.5
+# That nothing more comes is no event to wait for; a worker needs one second
+# for a task.
+QUIET_SECONDS = 2
 POLL_SECONDS = 0.05
 
 # Wide enough that no line of a script is broken.

@@ -3,16 +3,16 @@
 from collections import defaultdict
 
 from rich.console import Console
-from rich.layout import Layout
 from rich.live import Live
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from lab.walkthrough import Walkthrough
 
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 NARROWEST_TAB = 26  # columns
-FRAME = 2  # rows of a panel's border
+BORDER = 4  # columns of a panel that are not text
 
 
 def view(console: Console, walkthrough: Walkthrough) -> "LineByLine | SideBySide":
@@ -70,8 +70,8 @@ class SideBySide:
         self.lines[tab].append(Text(text, style="bold" if typed else "default"))
         self.live.update(self.draw(), refresh=True)
 
-    def draw(self) -> Layout:
-        inner = self.console.width // len(self.colours) - 4
+    def draw(self) -> Table:
+        inner = self.console.width // len(self.colours) - BORDER
         wrapped = {
             tab: [
                 part
@@ -80,21 +80,20 @@ class SideBySide:
             ]
             for tab in self.colours
         }
-        # One row is left for the prompt below.
-        room = self.console.height - FRAME - 1
-        rows = min(room, max(map(len, wrapped.values())))
-        layout = Layout(size=rows + FRAME)
-        layout.split_row(
+        # One row is left for the prompt below, two for the panels' borders.
+        rows = min(self.console.height - 3, max(map(len, wrapped.values())))
+        table = Table.grid(expand=True)
+        for _ in wrapped:
+            table.add_column(ratio=1)
+        table.add_row(
             *(
-                Layout(
-                    Panel(
-                        Text("\n").join(lines[-rows:]),
-                        title=tab,
-                        border_style=self.colours[tab],
-                        height=rows + FRAME,
-                    )
+                Panel(
+                    Text("\n").join(lines[-rows:]),
+                    title=tab,
+                    border_style=self.colours[tab],
+                    height=rows + 2,
                 )
                 for tab, lines in wrapped.items()
             )
         )
-        return layout
+        return table

@@ -1,0 +1,100 @@
+"""Brokers for the tests: their own, on free ports, with their own data.
+
+``pytest --live`` runs the walkthroughs on the brokers that the settings name instead,
+and starts, stops and kills none.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import pytest
+from dotenv import load_dotenv
+
+from lab.broker import ROOT, Broker
+from lab.brokers import BROKERS
+from lab.local import Instance, free_ports
+from tests.rows import ROWS
+from tests.rows.row import Row
+
+
+class Live(NamedTuple):
+    """A broker that answers."""
+
+    row: Row
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]  # for scripts and for the lab
+    instance: Instance | None  # None where it is not the tests' own
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--live",
+        action="store_true",
+        help="run the walkthroughs on brokers that are already up",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
+    if config.getoption("--live"):
+        others = [item for item in items if not item.get_closest_marker("live")]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(scope="session")
+def new_broker(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
+    """A function that starts another broker of a kind; all are stopped at the end."""
+    started: list[Instance] = []
+
+    def start(name: str) -> Live:
+        broker = BROKERS[name]
+        # A blank, because users have folders with blanks.
+        home = tmp_path_factory.mktemp("lab home")
+        environment = own_ports(broker) | {"LAB_HOME": str(home)}
+        instance = Instance(broker, home / name, environment)
+        started.append(instance)
+        instance.start(print)
+        settings = instance.settings
+        return Live(ROWS[name], settings, {**environment, **settings}, instance)
+
+    yield start
+    for instance in started:
+        instance.stop()
+
+
+def own_ports(broker: Broker) -> dict[str, str]:
+    numbers = map(str, free_ports(len(broker.ports)))
+    names = (port.setting for port in broker.ports)
+    return dict(zip(names, numbers, strict=True))
+
+
+@pytest.fixture(scope="session")
+def shared(request, new_broker) -> Callable[[str], Live]:
+    """A function that returns the broker of a kind which the tests share."""
+    known: dict[str, Live] = {}
+
+    def get(name: str) -> Live:
+        if name not in known:
+            if request.config.getoption("--live"):
+                load_dotenv(ROOT / ".env")
+                settings = BROKERS[name].settings(os.environ)
+                known[name] = Live(ROWS[name], settings, settings, None)
+            else:
+                known[name] = new_broker(name)
+        return known[name]
+
+    return get
+
+
+@pytest.fixture
+def live(shared) -> Callable[[str], Live]:
+    """The same, with nothing left on the broker by the test before."""
+
+    def get(name: str) -> Live:
+        broker = shared(name)
+        kind = broker.row.broker
+        kind.delete(broker.settings, kind.all_things())
+        return broker
+
+    return get

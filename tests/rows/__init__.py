@@ -1,0 +1,6 @@
+"""What the tests must know of each broker: a module and a line here for each."""
+
+from tests.rows.rabbitmq import RABBITMQ
+from tests.rows.row import Row
+
+ROWS: dict[str, Row] = {row.broker.name: row for row in (RABBITMQ,)}

@@ -1,0 +1,149 @@
+"""RabbitMQ's row."""
+
+import base64
+import json
+import urllib.request
+from contextlib import contextmanager
+
+import pika
+
+from lab.broker import Thing
+from lab.brokers.rabbitmq import RABBITMQ as BROKER
+from lab.brokers.rabbitmq import connect
+from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+
+
+@contextmanager
+def channel_to(settings: Settings):
+    with connect(settings) as connection:
+        yield connection.channel()
+
+
+def publish(exchange: str, key: str, **properties):
+    """A function that sends a body there, and raises where no queue takes it."""
+
+    def send(settings: Settings, body: bytes) -> None:
+        with channel_to(settings) as channel:
+            channel.confirm_delivery()
+            channel.basic_publish(
+                exchange, key, body, pika.BasicProperties(**properties), mandatory=True
+            )
+
+    return send
+
+
+def management(settings: Settings, path: str) -> list[dict]:
+    """What the management API answers: https://www.rabbitmq.com/docs/http-api-reference"""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{settings['RABBITMQ_MANAGEMENT_PORT']}/api/{path}",
+        headers={"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def things(settings: Settings) -> set[Thing]:
+    queues = {Thing("queue", q["name"]) for q in management(settings, "queues/%2F")}
+    exchanges = {
+        Thing("exchange", x["name"])
+        for x in management(settings, "exchanges/%2F")
+        if x["name"] and not x["name"].startswith("amq.")
+    }
+    return queues | exchanges
+
+
+def url(settings: Settings, old: str, new: str) -> dict[str, str]:
+    changed = settings["RABBITMQ_URLS"].replace(old, new)
+    assert changed != settings["RABBITMQ_URLS"]
+    return {"RABBITMQ_URLS": changed}
+
+
+def port(settings: Settings, number: int) -> dict[str, str]:
+    return url(settings, f":{settings['RABBITMQ_PORT']}", f":{number}")
+
+
+RABBITMQ = Row(
+    broker=BROKER,
+    bad_settings=(
+        BadSetting(
+            "down",
+            lambda settings, silent: port(settings, 1),
+            ("localhost:1", "AMQPConnectionError", "python -m lab status rabbitmq"),
+            "nothing listens on localhost:1.",
+        ),
+        BadSetting(
+            "silent port",
+            port,
+            ("AMQPConnectorStackTimeout", "python -m lab status rabbitmq"),
+            "does not speak AMQP",
+        ),
+        BadSetting(
+            "wrong password",
+            lambda settings, silent: url(settings, "guest:guest", "guest:s3cret"),
+            ("ProbableAuthenticationError", "python -m lab status rabbitmq"),
+            "refuses the login of user guest",
+        ),
+        BadSetting(
+            "wrong virtual host",
+            lambda settings, silent: url(settings, "%2F", "no-such-vhost"),
+            ("ProbableAccessDeniedError", "python -m lab status rabbitmq"),
+            "no virtual host no-such-vhost",
+        ),
+        BadSetting(
+            "unknown host",
+            lambda settings, silent: url(settings, "localhost", "no-such-host.invalid"),
+            ("no-such-host.invalid", "gaierror", "python -m lab status rabbitmq"),
+            "host name no-such-host.invalid is unknown",
+        ),
+        *(
+            BadSetting(
+                f"malformed URL {number}",
+                lambda settings, silent, bad=bad: {"RABBITMQ_URLS": bad},
+                ("RABBITMQ_URLS is malformed", ".env.example"),
+                "RABBITMQ_URLS is malformed",
+            )
+            for number, bad in enumerate(
+                (
+                    "localhost",
+                    "localhost:5672",
+                    "amqp://guest@localhost",
+                    "amqp://guest:s3cret@localhost:port/",
+                    "amqp://guest:s3cret@localhost?no_such_option=1",
+                )
+            )
+        ),
+    ),
+    secret="s3cret",
+    heard=(
+        Heard("rabbitmq_consumer.py", publish("", "music_tasks"), "Encoding {body}"),
+        Heard(
+            "rabbitmq_fanout_consumer.py", publish("new_releases", ""), "Heard {body}"
+        ),
+        Heard(
+            "rabbitmq_routing_consumer.py",
+            publish("service_logs", "critical"),
+            "Received critical: {body}",
+        ),
+        Heard(
+            "rabbitmq_topic_consumer.py",
+            publish("catalogue", "music.rock.classic"),
+            "Received music.rock.classic: {body}",
+        ),
+        Heard(
+            "rabbitmq_rpc_server.py", publish("", "track_metadata"), "Looking up {body}"
+        ),
+    ),
+    refused=(
+        Usage("rabbitmq_routing_consumer.py", ("loud",)),
+        Usage("rabbitmq_routing_consumer.py", ("error", "Critical")),
+        Usage("rabbitmq_topic_consumer.py", ("x" * 256,)),
+        Usage("rabbitmq_rpc_client.py", ("Night", "Train")),
+    ),
+    alone=(
+        Alone("rabbitmq_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_fanout_producer.py", "Nobody listened to ", keeps=False),
+        Alone("rabbitmq_routing_producer.py", "Nobody listened to ", keeps=False),
+        Alone("rabbitmq_topic_producer.py", "Nobody listened to ", keeps=False),
+    ),
+    things=things,
+)

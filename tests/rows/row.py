@@ -1,0 +1,54 @@
+"""The shape of a broker's row."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lab.broker import Broker, Thing
+
+Settings = Mapping[str, str]
+
+
+class BadSetting(NamedTuple):
+    """Settings with which no script can work, and what it must say about that."""
+
+    name: str
+    change: Callable[[Settings, int], dict[str, str]]
+    """(settings of a live broker, a port that accepts and says nothing) -> changes."""
+    says: tuple[str, ...]  # found in the script's one line
+    status_says: str  # found in what `lab status` says
+
+
+class Heard(NamedTuple):
+    """How to make a script that waits print something."""
+
+    script: str
+    send: Callable[[Settings, bytes], None]  # publish this body to it
+    line: str  # what it prints first, with {body} for the body
+
+
+class Usage(NamedTuple):
+    """Arguments that a script must refuse."""
+
+    script: str
+    arguments: tuple[str, ...]
+
+
+class Alone(NamedTuple):
+    """What a producer prints when no consumer has ever been there."""
+
+    script: str
+    line: str  # every line starts like this
+    keeps: bool  # whether a consumer that comes later gets the messages
+
+
+@dataclass(frozen=True)
+class Row:
+    broker: Broker
+    bad_settings: Iterable[BadSetting]
+    secret: str  # a word in the login that no message may show
+    heard: Iterable[Heard]
+    refused: Iterable[Usage]
+    alone: Iterable[Alone]
+    things: Callable[[Settings], set[Thing]]
+    """All that scripts have created on the broker and is still there."""

@@ -1,0 +1,141 @@
+"""Runs scripts the way a reader does, and waits for conditions."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pexpect
+
+from lab.broker import ROOT
+from lab.brokers import BROKERS
+
+PATIENCE = 15  # seconds
+
+
+class Script(NamedTuple):
+    broker: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it waits for messages until it is stopped."""
+        return self.path.stem.rsplit("_", 1)[1] in ("consumer", "server", "reader")
+
+
+SCRIPTS = [
+    Script(name, path)
+    for name, broker in BROKERS.items()
+    for path in sorted(broker.folder.glob("*.py"))
+]
+ANY_SCRIPT = {"argvalues": SCRIPTS, "ids": [script.name for script in SCRIPTS]}
+
+
+def script(name: str) -> Script:
+    return next(each for each in SCRIPTS if each.name == name)
+
+
+class Tab:
+    """A script in a pseudo-terminal."""
+
+    def __init__(
+        self, script: Path | str, *arguments: str, environment: Mapping[str, str]
+    ):
+        self.child = pexpect.spawn(
+            sys.executable,
+            [str(script), *arguments],
+            env={**os.environ, **environment},
+            echo=False,
+            dimensions=(50, 500),
+            encoding="utf-8",
+            timeout=PATIENCE,
+        )
+
+    def __enter__(self) -> "Tab":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.child.close(force=True)
+
+    def line(self) -> str:
+        """The next line that it prints; empty when it has ended."""
+        return self.child.readline().rstrip("\r\n")
+
+    def wait_for(self, line: str) -> None:
+        while (printed := self.line()) != line:
+            assert printed, f"ended without printing: {line}"
+
+    def press_ctrl_c(self) -> None:
+        self.child.sendintr()
+
+    def end(self) -> tuple[int | None, int | None, list[str]]:
+        """Wait for its end: exit status, or the signal that ended it; last lines."""
+        lines = self.child.read().split("\r\n")
+        self.child.wait()
+        self.child.close()
+        return (
+            self.child.exitstatus,
+            self.child.signalstatus,
+            [line for line in lines if line],
+        )
+
+
+def start(path: Path | str, *arguments: str, environment: Mapping[str, str], **options):
+    """Start a script with its output in pipes."""
+    return subprocess.Popen(
+        [sys.executable, str(path), *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+class Ended(NamedTuple):
+    status: int
+    out: list[str]
+    error: list[str]
+
+
+def finish(process: subprocess.Popen, seconds: float = PATIENCE) -> Ended:
+    try:
+        out, error = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    return Ended(process.returncode, out.splitlines(), error.splitlines())
+
+
+def run(path: Path | str, *arguments: str, environment: Mapping[str, str]) -> Ended:
+    return finish(start(path, *arguments, environment=environment))
+
+
+def lab(*arguments: str, environment: Mapping[str, str], cwd: Path = ROOT) -> Ended:
+    """Run ``python -m lab``."""
+    return finish(
+        subprocess.Popen(
+            [sys.executable, "-m", "lab", *arguments],
+            cwd=cwd,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ),
+        seconds=100,
+    )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)

@@ -1,0 +1,251 @@
+"""What every script does, whatever its pattern: endings, errors, arguments."""
+
+import shutil
+import signal
+import socket
+import sys
+
+import psutil
+import pytest
+
+from lab.brokers import BROKERS
+from tests.rows import ROWS
+from tests.support import (
+    ANY_SCRIPT,
+    SCRIPTS,
+    Tab,
+    finish,
+    lab,
+    run,
+    script,
+    start,
+    wait_until,
+)
+
+every_script = pytest.mark.parametrize("each", **ANY_SCRIPT)
+every_broker = pytest.mark.parametrize("name", BROKERS)
+PROMISED_SECONDS = 10  # until any trouble with the broker is reported
+
+rows = ROWS.values()
+
+
+def parameters(attribute: str, label) -> dict:
+    """Each broker's entries of one attribute of its row."""
+    return {
+        "argvalues": [
+            pytest.param(row.broker.name, entry, id=f"{row.broker.name}-{label(entry)}")
+            for row in rows
+            for entry in getattr(row, attribute)
+        ]
+    }
+
+
+def scripts_of(name: str):
+    return [each for each in SCRIPTS if each.broker == name]
+
+
+@pytest.fixture
+def silent_port():
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def frozen():
+    """A function that stops an instance's processes until the end of the test."""
+    stopped: list[psutil.Process] = []
+
+    def freeze(instance) -> None:
+        for process in instance.processes():
+            process.suspend()
+            stopped.append(process)
+
+    yield freeze
+    for process in stopped:
+        process.resume()
+
+
+def is_connected(tab: Tab, port: int) -> bool:
+    return any(
+        connection.raddr and connection.raddr.port == port
+        for connection in psutil.Process(tab.child.pid).net_connections("tcp")
+    )
+
+
+def client_port(broker) -> int:
+    return int(broker.settings[broker.row.broker.ports[0].setting])
+
+
+@every_script
+def test_ctrl_c_ends_it_silently(each, live):
+    if not each.goes_on:
+        return  # ends by itself: see the next test
+    broker = live(each.broker)
+    before = broker.row.things(broker.settings)
+    with Tab(each.path, environment=broker.environment) as tab:
+        assert "Press Ctrl-C to stop." in tab.line()
+        during = broker.row.things(broker.settings)
+        tab.press_ctrl_c()
+        assert tab.end() == (0, None, [])
+    nothing_temporary_is_left(broker, before, during)
+
+
+def nothing_temporary_is_left(broker, before, during) -> None:
+    """Only what is listed as durable outlives a script."""
+    durable = set(broker.row.broker.all_things())
+    wait_until(lambda: broker.row.things(broker.settings) <= durable)
+    assert before <= durable
+    assert during
+
+
+@every_script
+def test_ctrl_c_while_the_broker_does_not_answer(each, live, frozen):
+    broker = live(each.broker)
+    frozen(broker.instance)
+    with Tab(each.path, environment=broker.environment) as tab:
+        wait_until(lambda: is_connected(tab, client_port(broker)))
+        tab.press_ctrl_c()
+        assert tab.end() == (0, None, [])
+
+
+@every_script
+def test_sigterm_ends_it_at_once(each, live, frozen):
+    broker = live(each.broker)
+    before = broker.row.things(broker.settings)
+    if not each.goes_on:
+        frozen(broker.instance)
+    with Tab(each.path, environment=broker.environment) as tab:
+        if each.goes_on:
+            assert tab.line()
+        else:
+            wait_until(lambda: is_connected(tab, client_port(broker)))
+        tab.child.kill(signal.SIGTERM)
+        assert tab.end() == (None, signal.SIGTERM, [])
+    if each.goes_on:
+        nothing_temporary_is_left(broker, before, during={each})
+
+
+def check_one_line(ended, *, says: tuple[str, ...], secret: str) -> None:
+    assert ended.status == 1, ended
+    assert len(ended.error) == 1, ended
+    for words in says:
+        assert words in ended.error[0]
+    assert secret not in ended.error[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"), **parameters("bad_settings", lambda bad: bad.name)
+)
+def test_bad_settings_are_one_line(name, bad, live, silent_port):
+    broker = live(name)
+    environment = broker.environment | bad.change(broker.settings, silent_port)
+    processes = [start(each.path, environment=environment) for each in scripts_of(name)]
+    for process in processes:
+        ended = finish(process, PROMISED_SECONDS)
+        check_one_line(ended, says=bad.says, secret=broker.row.secret)
+        assert ended.out == []
+
+    status = lab("status", name, environment=environment)
+    assert status.status == 1
+    (line,) = status.out or status.error
+    assert bad.status_says in line
+    assert broker.row.secret not in line
+
+
+@every_broker
+def test_a_broker_that_dies_is_one_line(name, new_broker):
+    """Nobody is left waiting for a broker that is gone."""
+    broker = new_broker(name)
+    running = [
+        start(each.path, environment=broker.environment | {"PYTHONUNBUFFERED": "1"})
+        for each in scripts_of(name)
+        if each.goes_on
+    ]
+    for process in running:
+        assert "Press Ctrl-C to stop." in process.stdout.readline()
+    broker.instance.kill()
+    for process in running:
+        ended = finish(process, PROMISED_SECONDS)
+        check_one_line(
+            ended,
+            says=(f"python -m lab status {name}", f":{client_port(broker)}"),
+            secret=broker.row.secret,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"), **parameters("heard", lambda heard: heard.script)
+)
+def test_ready_means_ready(name, heard, live):
+    """What is sent right after the ready line arrives, twenty times out of twenty."""
+    broker = live(name)
+    for number in range(20):
+        body = f"message {number}"
+        with Tab(script(heard.script).path, environment=broker.environment) as tab:
+            assert tab.line()
+            heard.send(broker.settings, body.encode())
+            tab.wait_for(heard.line.format(body=body))
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"), **parameters("heard", lambda heard: heard.script)
+)
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"", b'{"track"', b"x" * 1_000_000])
+def test_no_body_stops_it(name, heard, body, live):
+    broker = live(name)
+    with Tab(script(heard.script).path, environment=broker.environment) as tab:
+        assert tab.line()
+        heard.send(broker.settings, body)
+        heard.send(broker.settings, b"the next one")
+        tab.wait_for(heard.line.format(body="the next one"))
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    **parameters("refused", lambda usage: f"{usage.script}-{usage.arguments[0][:9]}"),
+)
+def test_wrong_arguments_are_one_line_of_usage(name, usage, live):
+    broker = live(name)
+    ended = run(
+        script(usage.script).path, *usage.arguments, environment=broker.environment
+    )
+    assert ended.status == 2
+    assert ended.out == []
+    (line,) = ended.error
+    assert line.startswith("Usage: ")
+    assert usage.script in line
+
+
+@pytest.mark.parametrize(
+    ("name", "alone"), **parameters("alone", lambda alone: alone.script)
+)
+def test_producer_first(name, alone, live):
+    broker = live(name)
+    sent = run(script(alone.script).path, environment=broker.environment)
+    assert sent.status == 0
+    assert sent.error == []
+    assert sent.out
+    assert all(line.startswith(alone.line) for line in sent.out)
+
+    consumer = script(alone.script.replace("_producer", "_consumer"))
+    heard = next(each for each in broker.row.heard if each.script == consumer.name)
+    with Tab(consumer.path, environment=broker.environment) as tab:
+        assert tab.line()
+        heard.send(broker.settings, b"the last one")
+        after = tab.line()
+        is_last = heard.line.format(body="the last one") == after
+        assert is_last is not alone.keeps
+
+
+@every_script
+def test_a_copy_works_alone(each, live, tmp_path):
+    """In an empty folder with a blank in its name, with nothing but its libraries."""
+    broker = live(each.broker)
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    copied = shutil.copy(each.path, folder)
+    with Tab(copied, environment=broker.environment) as tab:
+        assert tab.line()
+    assert [path.name for path in folder.iterdir()] == [each.name]
+    assert sys.executable  # the copy ran on the same interpreter

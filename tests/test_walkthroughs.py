@@ -1,0 +1,111 @@
+"""Every walkthrough of every README, on a live broker."""
+
+import copy
+import os
+import signal
+import sys
+
+import pexpect
+import psutil
+import pytest
+
+from lab.brokers import BROKERS
+from lab.replay import Difference, Replay, agrees, complete
+from lab.walkthrough import Walkthrough, walkthroughs
+from tests.support import PATIENCE, lab, wait_until
+
+WALKTHROUGHS = walkthroughs(BROKERS)
+every_walkthrough = pytest.mark.parametrize(
+    "walkthrough", WALKTHROUGHS.values(), ids=WALKTHROUGHS
+)
+every_block = pytest.mark.parametrize(
+    ("walkthrough", "tab"),
+    [
+        pytest.param(walkthrough, tab.name, id=f"{walkthrough.name}-{tab.name}")
+        for walkthrough in WALKTHROUGHS.values()
+        for tab in walkthrough.tabs
+    ],
+)
+
+
+def broker_of(walkthrough: Walkthrough) -> str:
+    return walkthrough.folder.name
+
+
+@pytest.mark.live
+@every_walkthrough
+def test_twice_in_a_row(walkthrough, live):
+    broker = live(broker_of(walkthrough))
+    for _ in range(2):
+        Replay(walkthrough, broker.environment).run()
+
+
+@every_walkthrough
+def test_after_an_interrupted_run(walkthrough, live):
+    broker = live(broker_of(walkthrough))
+    run = pexpect.spawn(
+        sys.executable,
+        ["-m", "lab", "run", walkthrough.name],
+        env={**os.environ, **broker.environment, "COLUMNS": "20"},
+        encoding="utf-8",
+        timeout=PATIENCE,
+    )
+    # Twenty columns are too few for tabs side by side. As soon as the last tab says something, all of them are at work.
+    run.expect(rf"{walkthrough.tabs[-1].name} +\| [^$]")
+    scripts = [
+        child
+        for child in psutil.Process(run.pid).children(recursive=True)
+        if child.is_running()
+    ]
+    run.sendintr()
+    run.expect(pexpect.EOF)
+    run.close()
+    assert run.exitstatus == 128 + signal.SIGINT
+    assert "Traceback" not in run.before
+    wait_until(lambda: not any(child.is_running() for child in scripts))
+
+    again = lab("run", walkthrough.name, environment=broker.environment)
+    assert again.status == 0, again
+    assert again.out[-1] == f"Each tab printed what {walkthrough.readme} shows."
+
+
+@every_block
+def test_a_deleted_line_makes_the_replay_fail(walkthrough, tab, live):
+    """The last line of each block: it is the one that comes latest."""
+    broker = live(broker_of(walkthrough))
+    shortened = copy.deepcopy(walkthrough)
+    command = next(each for each in shortened.tabs if each.name == tab).commands[-1]
+    command.lines.pop()
+    command.keys = [
+        (min(above, len(command.lines)), key) for above, key in command.keys
+    ]
+    with pytest.raises(Difference):
+        Replay(shortened, broker.environment).run()
+
+
+@every_walkthrough
+def test_every_line_counts(walkthrough):
+    """Compared with the README's own lines, each single line missing is noticed."""
+    for group in walkthrough.groups:
+        tabs = [tab.lines() for tab in walkthrough.tabs if tab.name in group.tabs]
+        assert agrees(group, tabs, tabs)
+        assert complete(group, tabs, tabs)
+        for number, lines in enumerate(tabs):
+            for line in range(len(lines)):
+                shorter = copy.deepcopy(tabs)
+                del shorter[number][line]
+                assert not agrees(group, shorter, tabs), (group, lines[line])
+                assert not (
+                    agrees(group, tabs, shorter) and complete(group, tabs, shorter)
+                )
+
+
+@every_walkthrough
+def test_has_its_parts(walkthrough):
+    """A concept of two sentences or so, an Observation, something to try next."""
+    assert walkthrough.text[0].count(". ") <= 2, "the concept is two sentences"
+    assert walkthrough.observation
+    assert any(text.startswith("**Try next**") for text in walkthrough.text)
+    for group in walkthrough.groups:
+        for tab in group.tabs if group.way in ("share", "swap", "any") else ():
+            assert tab in {each.name for each in walkthrough.tabs}
