@@ -153,7 +153,7 @@ def started_by_lab(here: Instance) -> str:
     """How the lab runs this broker; empty where it does not."""
     if here.processes():
         return f"local, {here.memory() / 1e6:.0f} MB"
-    return "in Docker" if docker.running(here.broker) else ""
+    return "in Docker" if docker.running(here.broker, here.settings) else ""
 
 
 def check_address(here: Instance) -> None:
@@ -196,16 +196,15 @@ def down(brokers: list[Broker]) -> None:
     """Stop what the lab has started. Messages stay for the next time."""
     for broker in brokers:
         here = instance(broker)
-        if docker.running(broker):
-            docker.down(broker, here.settings)
-            say(f"{broker.title} is down.")
-            continue
         with progress(f"Stopping {broker.title}"):
             stopped = here.stop()
+        if docker.running(broker, here.settings):
+            docker.down(broker, here.settings)
+            stopped = True
         if stopped:
             say(f"{broker.title} is down.")
         else:
-            say(f"{broker.title} was not running: the lab has nothing to stop.")
+            say(f"{broker.title}: the lab has none running, nothing to stop.")
 
 
 @main.command()
@@ -214,7 +213,7 @@ def down(brokers: list[Broker]) -> None:
 def logs(broker: str, follow: bool) -> None:
     """Show what a broker has logged."""
     here = instance(BROKERS[broker])
-    if docker.running(here.broker):
+    if docker.running(here.broker, here.settings):
         docker.logs(here.broker, here.settings, follow=follow)
     elif here.log.exists():
         how = ["-F", "-n", "100"] if follow else ["-n", "+1"]

@@ -19,16 +19,19 @@ def engine_answers() -> bool:
     )
 
 
-def running(broker: Broker) -> bool:
-    """Whether all of the broker's containers run, healthy or not."""
-    names = set()
+def running(broker: Broker, settings: Mapping[str, str]) -> bool:
+    """Whether all of the broker's containers run, on the ports of these settings."""
+    names, ports = set(), set()
     # One JSON object a line; before Compose 2.21 one list of them.
     for line in (compose_output("ps", "--format", "json") or "").splitlines():
         found = json.loads(line)
         for container in found if isinstance(found, list) else [found]:
             if container["State"] == "running":
                 names.add(container["Service"])
-    return names >= set(broker.services)
+                ports |= {p["PublishedPort"] for p in container["Publishers"] or ()}
+    return names >= set(broker.services) and ports >= {
+        int(settings[port.setting]) for port in broker.ports
+    }
 
 
 def up(broker: Broker, settings: Mapping[str, str]) -> None:

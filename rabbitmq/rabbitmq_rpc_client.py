@@ -36,10 +36,7 @@ DEADLINE = 5  # seconds for the whole wait
 
 
 def main():
-    if len(sys.argv) > 2:
-        print(f'Usage: {sys.argv[0]} ["Night Train"]', file=sys.stderr)
-        sys.exit(2)
-    title = sys.argv[1] if len(sys.argv) == 2 else "Night Train"
+    title = " ".join(sys.argv[1:]) or "Night Train"
     request_id = str(uuid.uuid4())
     replies = []
 

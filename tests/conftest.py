@@ -43,24 +43,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
 
 
 @pytest.fixture(scope="session")
-def new_broker(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
-    """A function that starts another broker of a kind; all are stopped at the end."""
-    started: list[Instance] = []
+def prepare(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
+    """A function that makes room for a broker; at the end it stops what runs there."""
+    instances: list[Instance] = []
 
-    def start(name: str) -> Live:
+    def make(name: str) -> Live:
         broker = BROKERS[name]
         # A blank, because users have folders with blanks.
         home = tmp_path_factory.mktemp("lab home")
         environment = own_ports(broker) | {"LAB_HOME": str(home)}
         instance = Instance(broker, home / name, environment)
-        started.append(instance)
-        instance.start(print)
+        instances.append(instance)
         settings = instance.settings
         return Live(ROWS[name], settings, {**environment, **settings}, instance)
 
-    yield start
-    for instance in started:
+    yield make
+    for instance in instances:
         instance.stop()
+
+
+@pytest.fixture(scope="session")
+def new_broker(prepare) -> Callable[[str], Live]:
+    """A function that starts another broker of a kind."""
+
+    def start(name: str) -> Live:
+        broker = prepare(name)
+        broker.instance.start(print)
+        return broker
+
+    return start
 
 
 def own_ports(broker: Broker) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import shutil
 import signal
 import socket
-import sys
 
 import psutil
 import pytest
@@ -23,6 +22,9 @@ from tests.support import (
 )
 
 every_script = pytest.mark.parametrize("each", **ANY_SCRIPT)
+every_waiting_script = pytest.mark.parametrize(
+    "each", [pytest.param(each, id=each.name) for each in SCRIPTS if each.goes_on]
+)
 every_broker = pytest.mark.parametrize("name", BROKERS)
 PROMISED_SECONDS = 10  # until any trouble with the broker is reported
 
@@ -77,53 +79,38 @@ def client_port(broker) -> int:
     return int(broker.settings[broker.row.broker.ports[0].setting])
 
 
-@every_script
-def test_ctrl_c_ends_it_silently(each, live):
-    if not each.goes_on:
-        return  # ends by itself: see the next test
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@every_waiting_script
+def test_its_end_leaves_nothing_temporary(each, ending, live):
+    """Ctrl-C ends it silently, SIGTERM at once."""
     broker = live(each.broker)
-    before = broker.row.things(broker.settings)
+    durable = set(broker.row.broker.all_things())
     with Tab(each.path, environment=broker.environment) as tab:
         assert "Press Ctrl-C to stop." in tab.line()
-        during = broker.row.things(broker.settings)
-        tab.press_ctrl_c()
-        assert tab.end() == (0, None, [])
-    nothing_temporary_is_left(broker, before, during)
-
-
-def nothing_temporary_is_left(broker, before, during) -> None:
-    """Only what is listed as durable outlives a script."""
-    durable = set(broker.row.broker.all_things())
+        assert broker.row.things(broker.settings)
+        if ending == signal.SIGINT:
+            tab.press_ctrl_c()
+            assert tab.end() == (0, None, [])
+        else:
+            tab.child.kill(ending)
+            assert tab.end() == (None, ending, [])
     wait_until(lambda: broker.row.things(broker.settings) <= durable)
-    assert before <= durable
-    assert during
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 @every_script
-def test_ctrl_c_while_the_broker_does_not_answer(each, live, frozen):
+def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen):
+    """A frozen broker holds every script, also those that end by themselves."""
     broker = live(each.broker)
     frozen(broker.instance)
     with Tab(each.path, environment=broker.environment) as tab:
         wait_until(lambda: is_connected(tab, client_port(broker)))
-        tab.press_ctrl_c()
-        assert tab.end() == (0, None, [])
-
-
-@every_script
-def test_sigterm_ends_it_at_once(each, live, frozen):
-    broker = live(each.broker)
-    before = broker.row.things(broker.settings)
-    if not each.goes_on:
-        frozen(broker.instance)
-    with Tab(each.path, environment=broker.environment) as tab:
-        if each.goes_on:
-            assert tab.line()
+        if ending == signal.SIGINT:
+            tab.press_ctrl_c()
+            assert tab.end() == (0, None, [])
         else:
-            wait_until(lambda: is_connected(tab, client_port(broker)))
-        tab.child.kill(signal.SIGTERM)
-        assert tab.end() == (None, signal.SIGTERM, [])
-    if each.goes_on:
-        nothing_temporary_is_left(broker, before, during={each})
+            tab.child.kill(ending)
+            assert tab.end() == (None, ending, [])
 
 
 def check_one_line(ended, *, says: tuple[str, ...], secret: str) -> None:
@@ -248,4 +235,3 @@ def test_a_copy_works_alone(each, live, tmp_path):
     with Tab(copied, environment=broker.environment) as tab:
         assert tab.line()
     assert [path.name for path in folder.iterdir()] == [each.name]
-    assert sys.executable  # the copy ran on the same interpreter

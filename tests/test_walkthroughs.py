@@ -50,7 +50,8 @@ def test_after_an_interrupted_run(walkthrough, live):
         encoding="utf-8",
         timeout=PATIENCE,
     )
-    # Twenty columns are too few for tabs side by side. As soon as the last tab says something, all of them are at work.
+    # Twenty columns are too few for tabs side by side: each line has its tab's name.
+    # As soon as the last tab says something, all of them are at work.
     run.expect(rf"{walkthrough.tabs[-1].name} +\| [^$]")
     scripts = [
         child

@@ -137,7 +137,6 @@ RABBITMQ = Row(
         Usage("rabbitmq_routing_consumer.py", ("loud",)),
         Usage("rabbitmq_routing_consumer.py", ("error", "Critical")),
         Usage("rabbitmq_topic_consumer.py", ("x" * 256,)),
-        Usage("rabbitmq_rpc_client.py", ("Night", "Train")),
     ),
     alone=(
         Alone("rabbitmq_producer.py", "Sent ", keeps=True),

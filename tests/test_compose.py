@@ -1,0 +1,50 @@
+"""docker-compose.yml: valid, and in agreement with what the lab knows."""
+
+import subprocess
+import sys
+
+import pytest
+from ruamel.yaml import YAML
+
+from lab.broker import ROOT
+from lab.brokers import BROKERS
+
+COMPOSE = ROOT / "docker-compose.yml"
+SERVICES = YAML(typ="safe").load(COMPOSE)["services"]
+
+
+def test_it_is_valid():
+    """By the schema of the Compose Specification, which check-jsonschema carries."""
+    checked = subprocess.run(
+        [
+            sys.executable, "-m", "check_jsonschema",
+            "--builtin-schema", "vendor.compose-spec", str(COMPOSE),
+        ],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_each_service_belongs_to_a_broker():
+    named = [service for broker in BROKERS.values() for service in broker.services]
+    assert sorted(named) == sorted(SERVICES)
+
+
+@pytest.mark.parametrize("name", BROKERS)
+def test_ports_are_the_labs_and_on_loopback(name):
+    broker = BROKERS[name]
+    published = [port for s in broker.services for port in SERVICES[s]["ports"]]
+    for port in broker.ports:
+        wanted = f"127.0.0.1:${{{port.setting}:-{port.default}}}:{port.default}"
+        assert wanted in published
+    assert len(published) == len(broker.ports)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_pinned_checked_and_kept(service):
+    """A version, a health check, and a volume of its own for the data."""
+    described = SERVICES[service]
+    assert described["image"].rpartition(":")[2][0].isdigit()
+    assert described["healthcheck"]["test"]
+    assert any(":/var/" in volume for volume in described["volumes"])

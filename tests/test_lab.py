@@ -1,0 +1,404 @@
+"""python -m lab, on brokers that the tests start and stop with it."""
+
+import os
+import re
+import signal
+import socket
+import sys
+
+import pexpect
+import psutil
+import pytest
+
+from lab import software
+from lab.broker import LabError
+from lab.brokers import BROKERS
+from lab.local import Instance
+from lab.software import SystemProgram
+from lab.walkthrough import walkthroughs
+from tests.support import PATIENCE, Tab, lab, run, script, start, wait_until
+
+every_broker = pytest.mark.parametrize("name", BROKERS)
+COMMANDS = ("up", "status", "run", "reset", "logs", "down", "list")
+WALKTHROUGHS = walkthroughs(BROKERS)
+
+
+def up(broker, **more: str):
+    return lab(
+        "up", broker.instance.broker.name, "--local", environment=env(broker, **more)
+    )
+
+
+def env(broker, **more: str) -> dict[str, str]:
+    return {**broker.environment, **more}
+
+
+def only_line(ended) -> str:
+    (line,) = ended.out + ended.error
+    assert "Traceback" not in line
+    return line
+
+
+# The command line
+
+
+def test_without_arguments_it_says_what_to_type_next():
+    ended = lab(environment={})
+    assert ended.status == 0
+    typed = [line.split("  ")[1] for line in ended.out if line.startswith("  ")]
+    assert len(typed) >= 3
+    for line in typed:
+        words = line.removeprefix("python -m lab ").split()
+        assert words[0] in COMMANDS
+        assert all(word in {*BROKERS, *WALKTHROUGHS} for word in words[1:])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command):
+    ended = lab(command, "--help", environment={})
+    assert ended.status == 0
+    assert ended.out[0].startswith(f"Usage: python -m lab {command}")
+    assert f"  {command} " in "\n".join(lab("--help", environment={}).out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fly",),
+        ("up", "rabbit"),
+        ("run",),
+        ("run", "rabbitmq/no-such"),
+        ("reset", "rabbitmq/no-such"),
+        ("reset", "nothing"),
+        ("status", "--loud"),
+    ],
+)
+def test_a_wrong_command_line_is_status_2(arguments):
+    ended = lab(*arguments, environment={})
+    assert ended.status == 2
+    assert ended.error
+    assert "Traceback" not in "".join(ended.error)
+
+
+def test_list_shows_every_walkthrough():
+    ended = lab("list", environment={"COLUMNS": "200"})
+    assert ended.status == 0
+    listed = [line.split()[0] for line in ended.out if "/" in line.split(" ")[0]]
+    assert listed == list(WALKTHROUGHS)
+
+
+def test_it_runs_in_a_brokers_folder_too():
+    """There the README's commands are typed."""
+    for broker in BROKERS.values():
+        assert lab(environment={}, cwd=broker.folder).status == 0
+
+
+def test_a_port_that_is_no_number_is_one_line():
+    for broker in BROKERS.values():
+        setting = broker.ports[0].setting
+        for value in ("http", "0", "65536", "-1"):
+            ended = lab("status", broker.name, environment={setting: value})
+            assert ended.status == 1
+            assert only_line(ended).startswith(f"{setting}={value} is no port")
+
+
+# up, status, logs, down
+
+
+@every_broker
+def test_up_and_down(name, prepare):
+    broker = prepare(name)
+    title = broker.instance.broker.title
+
+    assert only_line(lab("down", name, environment=env(broker))) == (
+        f"{title}: the lab has none running, nothing to stop."
+    )
+    assert lab("logs", name, environment=env(broker)).status == 1
+    status = lab("status", name, environment=env(broker))
+    assert status.status == 1
+    assert f"python -m lab up {name}" in only_line(status)
+
+    first = up(broker)
+    assert first.status == 0, first
+    assert re.match(rf"{title} [\d.]+ is up on localhost:\d+, local", first.out[1])
+    pids = {process.pid for process in broker.instance.processes()}
+    again = up(broker)
+    assert again.status == 0
+    assert "as before" in again.out[0]
+    assert {process.pid for process in broker.instance.processes()} == pids
+
+    assert " is up " in only_line(lab("status", name, environment=env(broker)))
+    assert lab("logs", name, environment=env(broker)).out
+
+    for _ in range(2):
+        assert lab("down", name, environment=env(broker)).status == 0
+        assert broker.instance.processes() == []
+    assert lab("status", name, environment=env(broker)).status == 1
+
+
+@every_broker
+def test_everything_listens_on_loopback_only(name, live):
+    listening = [
+        connection.laddr.ip
+        for process in live(name).instance.processes()
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1"}
+
+
+@every_broker
+def test_a_taken_port_is_one_line(name, prepare):
+    broker = prepare(name)
+    for port in broker.instance.broker.ports:
+        number = int(broker.settings[port.setting])
+        with socket.create_server(("127.0.0.1", number)):
+            ended = up(broker)
+        assert ended.status == 1
+        line = ended.error[-1]
+        assert str(number) in line
+        assert "Traceback" not in "".join(ended.error)
+    assert broker.instance.processes() == []
+
+
+@every_broker
+def test_a_broker_that_dies_while_starting_is_one_line(name, prepare):
+    broker = prepare(name)
+    broker.instance.home.mkdir(parents=True)
+    # A file where the broker's folder for its data has to be.
+    (broker.instance.home / "data").write_text("in the way")
+    ended = up(broker)
+    assert ended.status == 1
+    (line,) = ended.error
+    assert "ended while starting" in line
+    assert f"python -m lab logs {name}" in line
+    assert lab("logs", name, environment=env(broker)).out
+    assert broker.instance.processes() == []
+
+
+@every_broker
+def test_ctrl_c_while_starting_leaves_nothing(name, prepare):
+    broker = prepare(name)
+    starting = pexpect.spawn(
+        sys.executable,
+        ["-m", "lab", "up", name, "--local"],
+        env={**os.environ, **env(broker)},
+        encoding="utf-8",
+        timeout=60,
+    )
+    wait_until(lambda: bool(broker.instance.processes()))
+    starting.sendintr()
+    starting.expect(pexpect.EOF)
+    starting.close()
+    assert starting.exitstatus == 128 + signal.SIGINT
+    assert "Traceback" not in starting.before
+    assert broker.instance.processes() == []
+
+
+@every_broker
+def test_an_orphan_is_found_again(name, new_broker):
+    """No PID file is needed: not even the death of the first process hides the rest."""
+    broker = new_broker(name)
+    for process in broker.instance.started:
+        process.kill()
+    assert broker.instance.processes()
+    assert only_line(lab("status", name, environment=env(broker)))
+    assert lab("down", name, environment=env(broker)).status == 0
+    assert broker.instance.processes() == []
+
+
+@every_broker
+def test_somebody_elses_broker(name, live, tmp_path):
+    """Seen from another lab, the tests' broker is a stranger: used, never stopped."""
+    broker = live(name)
+    stranger = env(broker, LAB_HOME=str(tmp_path))
+    for command in ("up", "status"):
+        ended = lab(command, name, environment=stranger)
+        assert ended.status == 0
+        assert "not started by the lab" in ended.out[0]
+    lab("down", name, environment=stranger)
+    assert broker.instance.processes()
+
+    consumer = next(each.script for each in broker.row.heard)
+    with Tab(script(consumer).path, environment=broker.environment) as tab:
+        assert tab.line()
+    before = broker.row.things(broker.settings)
+    assert before
+    unasked = lab("reset", name, environment=stranger)
+    assert unasked.status == 1
+    assert broker.row.things(broker.settings) == before
+    assert lab("reset", name, "--yes", environment=stranger).status == 0
+    assert broker.row.things(broker.settings) == set()
+
+
+@every_broker
+def test_up_says_when_the_scripts_would_look_elsewhere(name, prepare):
+    broker = prepare(name)
+    other = BROKERS[name].settings({BROKERS[name].ports[0].setting: "1"})
+    elsewhere = {key: other[key] for key in BROKERS[name].addresses}
+    ended = up(broker, **elsewhere)
+    assert ended.status == 1
+    assert "Make them agree in .env" in only_line(ended)
+
+
+# reset
+
+
+@every_broker
+def test_reset_deletes_exactly_what_the_scripts_create(name, live):
+    broker = live(name)
+    kind = broker.instance.broker
+    waiting = [
+        start(each.path, environment=env(broker, PYTHONUNBUFFERED="1"))
+        for each in BROKERS[name].folder.glob("*.py")
+        for each in [script(each.name)]
+        if each.goes_on
+    ]
+    for process in waiting:
+        assert process.stdout.readline()
+        process.kill()
+        process.communicate()
+    created = set(kind.all_things())
+    wait_until(lambda: broker.row.things(broker.settings) == created)
+
+    for pattern, things in kind.creates.items():
+        ended = lab("reset", f"{name}/{pattern}", environment=env(broker))
+        assert ended.status == 0
+        created -= set(things)
+        assert broker.row.things(broker.settings) == created
+    assert created == set()
+
+    # Nothing to delete is no error, and the line is the same: README blocks show it.
+    again = lab("reset", f"{name}/{pattern}", environment=env(broker))
+    assert again == ended
+
+
+# run
+
+
+@every_broker
+def test_run_says_when_the_broker_is_down(name, prepare):
+    walkthrough = next(each for each in WALKTHROUGHS if each.startswith(name))
+    ended = lab("run", walkthrough, environment=env(prepare(name)))
+    assert ended.status == 1
+    assert f"python -m lab up {name}" in only_line(ended)
+
+
+def first_walkthrough(name: str) -> str:
+    return next(each for each in WALKTHROUGHS if each.startswith(name))
+
+
+@every_broker
+@pytest.mark.parametrize("width", [60, 160])
+def test_run_on_a_terminal(name, width, live):
+    """Side by side where there is room, else each line behind its tab's name."""
+    walkthrough = WALKTHROUGHS[first_walkthrough(name)]
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lab", "run", walkthrough.name],
+        env={**os.environ, **env(live(name)), "COLUMNS": str(width), "TERM": "xterm"},
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(40, width),
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert "\x1b[" in child.before  # coloured
+    names = [tab.name for tab in walkthrough.tabs]
+    side_by_side = re.search(" .*".join(names), child.before)
+    assert bool(side_by_side) == (width == 160)
+    assert f"Each tab printed what {walkthrough.readme} shows." in child.before
+
+
+@every_broker
+def test_run_without_a_terminal_is_plain(name, live):
+    walkthrough = WALKTHROUGHS[first_walkthrough(name)]
+    ended = lab("run", walkthrough.name, environment=env(live(name)))
+    assert ended.status == 0
+    assert "\x1b" not in "".join(ended.out)
+    for tab in walkthrough.tabs:
+        printed = [
+            line.split("| ", 1)[1]
+            for line in ended.out
+            if line.startswith(f"{tab.name} ") and "| $" not in line
+        ]
+        assert set(printed) - {"^C"}
+
+
+@every_broker
+def test_run_says_what_differs(name, live, tmp_path):
+    """On a broker that is not its own, the lab leaves what was left over."""
+    broker = live(name)
+    heard = broker.row.heard[0]
+    with Tab(script(heard.script).path, environment=broker.environment) as tab:
+        assert tab.line()
+    heard.send(broker.settings, b"left over")
+    walkthrough = first_walkthrough(name)
+    stranger = env(broker, LAB_HOME=str(tmp_path))
+    ended = lab("run", walkthrough, environment=stranger)
+    assert ended.status == 1
+    text = "\n".join(ended.error)
+    assert "left over" in text
+    assert f"python -m lab reset {name}" in text
+    assert "Traceback" not in text
+    # On its own broker the lab starts from a clean slate.
+    assert lab("run", walkthrough, environment=env(broker)).status == 0
+
+
+# Programs of the system
+
+
+def test_a_missing_program_is_named_with_its_cure(monkeypatch, tmp_path):
+    program = SystemProgram(
+        name="no-such-server",
+        paths=(),
+        debian_package="no-such-server",
+        install_commands={"brew": "brew install no-such"},
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match="no-such-server is not installed"):
+        program.provide(print)
+    brew = tmp_path / "brew"
+    brew.write_text("#!/bin/sh\n")
+    brew.chmod(0o755)
+    with pytest.raises(LabError, match="Install it: brew install no-such"):
+        program.provide(print)
+
+
+def test_a_package_does_not_start_its_service(monkeypatch, tmp_path):
+    """While a package is installed, Debian's policy file says no; then it is gone."""
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(software, "POLICY", policy)
+    with software.services_held():
+        assert run_policy(policy) == 101
+    assert not policy.exists()
+    with pytest.raises(KeyboardInterrupt), software.services_held():
+        raise KeyboardInterrupt
+    assert not policy.exists()
+
+    policy.write_text("somebody else's")
+    with software.services_held():
+        assert policy.read_text() == "somebody else's"
+    assert policy.read_text() == "somebody else's"
+
+
+def run_policy(policy) -> int:
+    child = pexpect.spawn(str(policy), ["rabbitmq-server", "start"], timeout=PATIENCE)
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus
+
+
+def test_an_instance_belongs_to_its_folder(tmp_path):
+    """Two labs on one machine do not see each other's processes."""
+    for broker in BROKERS.values():
+        assert Instance(broker, tmp_path, os.environ).processes() == []
+
+
+def test_the_lab_names_a_missing_library():
+    """Whoever has installed only requirements.txt learns what else is needed."""
+    ended = run("-S", "-m", "lab", environment={"PYTHONPATH": "."})
+    assert ended.status == 1
+    assert "pip install -r requirements-dev.txt" in only_line(ended)

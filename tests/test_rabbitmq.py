@@ -1,0 +1,293 @@
+"""What only RabbitMQ has: its RPC, its queues declared differently, its restart."""
+
+import time
+import uuid
+
+import pika
+import pytest
+
+from tests.rows.rabbitmq import channel_to, publish
+from tests.support import Tab, finish, lab, run, script, start, wait_until
+
+WORKER = script("rabbitmq_consumer.py").path
+PRODUCER = script("rabbitmq_producer.py").path
+SERVER = script("rabbitmq_rpc_server.py").path
+CLIENT = script("rabbitmq_rpc_client.py").path
+DEADLINE = 5  # seconds, of the RPC client
+
+
+@pytest.fixture
+def rabbitmq(live):
+    return live("rabbitmq")
+
+
+@pytest.fixture
+def channel(rabbitmq):
+    with channel_to(rabbitmq.settings) as channel:
+        yield channel
+
+
+# The work queue
+
+
+def test_workers_take_turns(rabbitmq):
+    """With both workers idle, the tasks go to one and the other, strictly in turn."""
+    send = publish("", "music_tasks")
+    with (
+        Tab(WORKER, environment=rabbitmq.environment) as first,
+        Tab(WORKER, environment=rabbitmq.environment) as second,
+    ):
+        # Side by side at the prompt, as a reader starts them: one, then the other.
+        assert first.line()
+        assert second.line()
+        for number in range(6):
+            send(rabbitmq.settings, f"track {number}".encode())
+            worker = (first, second)[number % 2]
+            assert worker.line() == f"Encoding track {number}"
+            assert worker.line() == f"Finished track {number}"
+
+
+def test_a_worker_killed_in_mid_task_loses_nothing(rabbitmq):
+    with (
+        Tab(WORKER, environment=rabbitmq.environment) as doomed,
+        Tab(WORKER, environment=rabbitmq.environment) as other,
+    ):
+        assert doomed.line()
+        assert other.line()
+        tasks = run(PRODUCER, environment=rabbitmq.environment).out
+        assert len(tasks) == 6
+        interrupted = doomed.line().removeprefix("Encoding ")
+        doomed.child.kill(9)
+        killed = time.monotonic()
+        lines = []
+        while f"Encoding {interrupted}" not in lines:
+            lines.append(other.line())
+            assert lines[-1]
+        assert time.monotonic() - killed < 15
+        while len(lines) < 2 * len(tasks):
+            lines.append(other.line())
+    finished = [line for line in lines if line.startswith("Finished ")]
+    assert sorted(finished) == [task.replace("Sent", "Finished") for task in tasks]
+
+
+def test_tasks_survive_a_restart(new_broker):
+    """Durable queue, persistent messages, a broker that stops and starts again."""
+    rabbitmq = new_broker("rabbitmq")
+    sent = run(PRODUCER, environment=rabbitmq.environment).out
+    rabbitmq.instance.stop()
+    rabbitmq.instance.start(print)
+    with Tab(WORKER, environment=rabbitmq.environment) as worker:
+        for line in sent:
+            worker.wait_for(line.replace("Sent", "Finished"))
+
+
+@pytest.mark.parametrize(
+    ("path", "queue"), [(WORKER, "music_tasks"), (SERVER, "track_metadata")]
+)
+def test_a_deleted_queue_ends_its_consumer(path, queue, rabbitmq, channel):
+    with Tab(path, environment=rabbitmq.environment) as tab:
+        assert tab.line()
+        channel.queue_delete(queue)
+        status, _, (line,) = tab.end()
+        assert status == 1
+        assert f"queue {queue} was deleted" in line
+
+
+# Routing and topic
+
+
+ROCK = ["music.rock.classic", "music.rock.indie"]
+LIVE = "music.rock.indie.live"
+POP = "music.pop.hits"
+NEWS = "podcast.news"
+
+
+def check_received(rabbitmq, pattern: str, *arguments: str, keys: list[str]) -> None:
+    """With these arguments the consumer gets the producer's messages of these keys."""
+    consumer = script(f"rabbitmq_{pattern}_consumer.py").path
+    producer = script(f"rabbitmq_{pattern}_producer.py").path
+    with Tab(consumer, *arguments, environment=rabbitmq.environment) as tab:
+        assert tab.line()
+        run(producer, environment=rabbitmq.environment)
+        for key in keys:
+            assert tab.line().startswith(f"Received {key}: ")
+        tab.press_ctrl_c()
+        assert tab.end() == (0, None, [])
+
+
+@pytest.mark.parametrize(
+    ("patterns", "keys"),
+    [
+        ([], [ROCK[0], POP, ROCK[1], LIVE, NEWS]),
+        (["music.rock.#"], [*ROCK, LIVE]),
+        (["*.news", "music.pop.*"], [POP, NEWS]),
+        (["music.*.hits", "music.pop.*"], [POP]),  # fits both, delivered once
+        (["music"], []),
+    ],
+)
+def test_topic_patterns(patterns, keys, rabbitmq):
+    check_received(rabbitmq, "topic", *patterns, keys=keys)
+
+
+def test_routing_without_arguments_gets_everything(rabbitmq):
+    keys = ["info", "warning", "error", "critical", "info"]
+    check_received(rabbitmq, "routing", keys=keys)
+
+
+# RPC
+
+
+class Server:
+    """The other side of the client: takes its request, sends what replies it likes."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        channel.queue_declare("track_metadata", durable=True)
+        self.request: pika.BasicProperties | None = None
+
+    def wait_for_request(self) -> None:
+        def arrived() -> bool:
+            _, self.request, self.body = self.channel.basic_get("track_metadata", True)
+            return self.request is not None
+
+        wait_until(arrived)
+
+    def reply(self, text: str, *, stale: bool = False, kind: str = "metadata") -> None:
+        request_id = str(uuid.uuid4()) if stale else self.request.correlation_id
+        properties = pika.BasicProperties(correlation_id=request_id, type=kind)
+        self.channel.basic_publish("", self.request.reply_to, text.encode(), properties)
+
+
+@pytest.fixture
+def server(channel):
+    return Server(channel)
+
+
+def test_rpc_ignores_a_stale_reply(rabbitmq, server):
+    client = start(CLIENT, "Night Train", environment=rabbitmq.environment)
+    server.wait_for_request()
+    server.reply("not for you", stale=True)
+    server.reply("for you")
+    ended = finish(client)
+    assert ended.status == 0
+    assert ended.out == ["Requested Night Train", "Received Night Train: for you"]
+
+
+def test_rpc_stale_replies_do_not_prolong_the_wait(rabbitmq, server):
+    client = start(CLIENT, environment=rabbitmq.environment)
+    server.wait_for_request()
+    began = time.monotonic()
+    while client.poll() is None:
+        assert time.monotonic() < began + 2 * DEADLINE
+        server.reply("not for you", stale=True)
+        server.channel.connection.sleep(1)
+    ended = finish(client)
+    # The wait began a little before the request was seen, and is looked at each second.
+    assert DEADLINE - 1 <= time.monotonic() - began <= DEADLINE + 2
+    assert ended.status == 1
+    assert ended.error == [
+        "No reply within 5 seconds. Is rabbitmq_rpc_server.py running?"
+    ]
+
+
+def test_rpc_without_a_server_takes_five_seconds(rabbitmq):
+    began = time.monotonic()
+    ended = run(CLIENT, environment=rabbitmq.environment)
+    assert DEADLINE <= time.monotonic() - began <= DEADLINE + 2
+    assert ended.status == 1
+    assert len(ended.error) == 1
+
+
+def test_rpc_request_expires_with_the_wait(rabbitmq, server):
+    client = start(CLIENT, environment=rabbitmq.environment)
+    server.wait_for_request()
+    assert server.request.expiration == str(DEADLINE * 1000)
+    server.reply("done")
+    assert finish(client).status == 0
+
+
+def test_rpc_error_answer_is_one_line_and_status_1(rabbitmq):
+    with Tab(SERVER, environment=rabbitmq.environment) as server:
+        assert server.line()
+        ended = run(CLIENT, "Lost Song", environment=rabbitmq.environment)
+    assert ended.status == 1
+    assert ended.error == ["Unknown track: Lost Song"]
+
+
+def test_rpc_each_client_gets_its_own_reply(rabbitmq):
+    with Tab(SERVER, environment=rabbitmq.environment) as server:
+        assert server.line()
+        titles = "Night Train", "Harbour Lights", "Night Train"
+        clients = [
+            start(CLIENT, title, environment=rabbitmq.environment) for title in titles
+        ]
+        for title, client in zip(titles, clients, strict=True):
+            ended = finish(client)
+            assert ended.status == 0
+            assert ended.out[1].startswith(f"Received {title}: ")
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"", b"[1, 2]"])
+def test_rpc_answers_a_request_that_cannot_be_read(body, rabbitmq, channel):
+    """With an error, under the request's correlation id."""
+    reply_queue = channel.queue_declare("", exclusive=True).method.queue
+    with Tab(SERVER, environment=rabbitmq.environment) as server:
+        assert server.line()
+        properties = pika.BasicProperties(reply_to=reply_queue, correlation_id="7")
+        channel.basic_publish("", "track_metadata", body, properties)
+        for method, reply, text in channel.consume(reply_queue, inactivity_timeout=15):
+            assert method, "no reply"
+            assert (reply.type, reply.correlation_id) == ("error", "7")
+            assert text.startswith(b"Unknown track")
+            break
+
+
+@pytest.mark.parametrize(
+    "reply_to", [None, "", "no-such-queue", "amq.rabbitmq.reply-to.no-such-client"]
+)
+def test_rpc_server_survives_a_client_that_cannot_be_reached(
+    reply_to, rabbitmq, channel
+):
+    with Tab(SERVER, environment=rabbitmq.environment) as server:
+        assert server.line()
+        lost = pika.BasicProperties(reply_to=reply_to, correlation_id="1")
+        channel.basic_publish("", "track_metadata", b"Lost Song", lost)
+        server.wait_for("Answered Lost Song")
+        assert run(CLIENT, environment=rabbitmq.environment).status == 0
+
+
+# Something of the same name that is declared differently
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "scripts"),
+    [
+        ("queue", "music_tasks", ("producer", "consumer")),
+        ("exchange", "new_releases", ("fanout_producer", "fanout_consumer")),
+        ("exchange", "service_logs", ("routing_producer", "routing_consumer")),
+        ("exchange", "catalogue", ("topic_producer", "topic_consumer")),
+        ("queue", "track_metadata", ("rpc_server", "rpc_client")),
+    ],
+)
+def test_declared_differently(kind, name, scripts, rabbitmq, channel):
+    """One line that names the cure, and the cure works."""
+    if kind == "queue":
+        channel.queue_declare(name, durable=True, arguments={"x-max-length": 7})
+    else:
+        channel.exchange_declare(name, "headers", durable=True)
+    for each in scripts:
+        path = script(f"rabbitmq_{each}.py").path
+        ended = run(path, environment=rabbitmq.environment)
+        assert ended.status == 1
+        (line,) = ended.error
+        assert "PRECONDITION_FAILED" in line
+        assert name in line
+        assert "python -m lab reset rabbitmq" in line
+
+    reset = lab("reset", "rabbitmq", environment=rabbitmq.environment)
+    assert reset.status == 0, reset
+    for each in scripts:
+        path = script(f"rabbitmq_{each}.py").path
+        with Tab(path, environment=rabbitmq.environment) as tab:
+            assert tab.line()
+            assert tab.child.isalive() or tab.child.wait() == 0

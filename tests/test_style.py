@@ -1,0 +1,162 @@
+"""The rules for scripts and READMEs that a machine can check."""
+
+import ast
+import re
+import shlex
+
+import pytest
+from dotenv import dotenv_values
+
+from lab.broker import ROOT
+from lab.brokers import BROKERS
+from lab.walkthrough import walkthroughs
+from tests.support import ANY_SCRIPT, SCRIPTS
+
+LINES_OF_CODE = 60
+LINES_OF_DOCSTRING = 18
+LINES_OF_GUARD = 10
+
+every_script = pytest.mark.parametrize("each", **ANY_SCRIPT)
+every_broker = pytest.mark.parametrize("name", BROKERS)
+
+WALKTHROUGHS = walkthroughs(BROKERS)
+COMMANDS = {
+    command.text
+    for walkthrough in WALKTHROUGHS.values()
+    for tab in walkthrough.tabs
+    for command in tab.commands
+}
+
+
+def docstring(script) -> str:
+    return ast.get_docstring(ast.parse(script.path.read_text()), clean=False)
+
+
+def settings_block(script) -> str:
+    return re.search(
+        r"^load_dotenv\(\)\n.*?\n\n", script.path.read_text(), re.M | re.S
+    )[0]
+
+
+def guard(script) -> str:
+    return re.search(
+        r'^if __name__ == "__main__":\n.*', script.path.read_text(), re.M | re.S
+    )[0]
+
+
+def typed_in_docstring(script) -> list[str]:
+    lines = docstring(script).splitlines()
+    return [line.strip() for line in lines if line.startswith("    python ")]
+
+
+@every_script
+def test_length(each):
+    text = each.path.read_text().replace(docstring(each), "")
+    code = [line for line in text.splitlines() if line.strip() not in ("", '""""""')]
+    assert len(code) <= LINES_OF_CODE
+    assert len(docstring(each).splitlines()) <= LINES_OF_DOCSTRING
+    assert len(guard(each).splitlines()) <= LINES_OF_GUARD
+
+
+@every_script
+def test_skeleton(each):
+    """Docstring, imports, settings, main() first of the functions, guard last."""
+    tree = ast.parse(each.path.read_text())
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert functions[0] == "main"
+    assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert isinstance(tree.body[-1], ast.If)
+    assert "Exception)" not in guard(each).replace("AMQPConnectorException)", "")
+
+
+@every_broker
+def test_settings_and_guard_are_the_same_in_every_script(name):
+    scripts = [each for each in SCRIPTS if each.broker == name]
+    assert len({settings_block(each) for each in scripts}) == 1
+    assert len({guard(each) for each in scripts}) == 1
+
+
+@every_script
+def test_docstring(each):
+    """Pattern and role, a diagram, the commands, one of them its own."""
+    text = docstring(each)
+    first = text.splitlines()[0]
+    role = each.path.stem.rsplit("_", 1)[1]
+    assert re.match(rf"[A-Z][\w ]*, {role}: .*\.$", first), first
+    assert "-->" in text
+    commands = typed_in_docstring(each)
+    assert any(each.name in command for command in commands)
+
+
+@every_script
+def test_docstring_commands_are_walked_through(each):
+    """What a docstring tells to type, a README shows with its output."""
+    assert set(typed_in_docstring(each)) <= COMMANDS
+
+
+@every_script
+def test_it_stands_in_its_readme(each):
+    readme = (each.path.parent / "README.md").read_text()
+    assert f"]({each.name})" in readme
+    assert any(each.name in command for command in COMMANDS)
+
+
+@every_broker
+def test_every_script_of_the_readme_exists(name):
+    known = {each.name for each in SCRIPTS}
+    for readme in (ROOT / "README.md", BROKERS[name].folder / "README.md"):
+        named = set(re.findall(rf"\b{name}_\w+\.py\b", readme.read_text()))
+        assert named
+        assert named <= known
+    for command in COMMANDS:
+        words = shlex.split(command)
+        assert words[1] == "-m" or words[1] in known
+
+
+@every_broker
+def test_each_pattern_can_be_reset(name):
+    """Each walkthrough belongs to a pattern whose things the lab knows."""
+    for walkthrough in WALKTHROUGHS.values():
+        if walkthrough.folder.name == name:
+            slug = walkthrough.name.split("/")[1]
+            assert [p for p in BROKERS[name].creates if slug.startswith(p)]
+
+
+def test_env_example_has_every_setting_with_its_default():
+    example = dotenv_values(ROOT / ".env.example")
+    known = {}
+    for broker in BROKERS.values():
+        known |= broker.settings({})
+    assert example == known
+
+    read = {}
+    for each in SCRIPTS:
+        for name, default in re.findall(
+            r'getenv\("(\w+)", "(.*?)"\)', settings_block(each)
+        ):
+            read[name] = default
+            assert each.path.read_text().count("getenv(") == 1
+    assert read.items() <= example.items()
+
+
+def links(path) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", path.read_text())
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *(b.folder / "README.md" for b in BROKERS.values())],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)  # fmt: skip
+def test_links_lead_somewhere(path):
+    for link in links(path):
+        if link.startswith("http"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file) if file else path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+            slugs = [
+                re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings
+            ]
+            assert anchor in slugs, link
