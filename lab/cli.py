@@ -1,6 +1,7 @@
 """The commands of ``python -m lab``."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -260,8 +261,10 @@ def run(walkthrough: Walkthrough) -> None:
     if started_by_lab(here):
         broker.delete(here.settings, things_of(broker, walkthrough))
     with screen.view(console, walkthrough) as view:
+        replay = Replay(walkthrough, view=view)
+        signal.signal(signal.SIGINT, replay.interrupt)
         try:
-            Replay(walkthrough, view=view).run()
+            replay.run()
         except Difference as difference:
             failure = difference
         else:

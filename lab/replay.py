@@ -249,6 +249,15 @@ class Replay:
             )
             for tab in walkthrough.tabs
         }
+        self.interrupted = False
+
+    def interrupt(self, *_) -> None:
+        """End the replay soon, with KeyboardInterrupt: a handler for SIGINT.
+
+        Without it, a Ctrl-C at the moment a tab is opened gets lost: Python ignores
+        exceptions in what it runs after a fork.
+        """
+        self.interrupted = True
 
     def run(self) -> None:
         """Run all tabs to their end. Raises Difference at the first thing that differs.
@@ -313,6 +322,8 @@ class Replay:
 
     def read(self) -> bool:
         """Wait a moment for output and compare it; False where there was none."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         with selectors.DefaultSelector() as selector:
             for tab in self.tabs.values():
                 if tab.is_running:

@@ -37,7 +37,9 @@ SEVERITIES = ["info", "warning", "error", "critical"]
 def main():
     wanted = sys.argv[1:] or SEVERITIES
     if not set(wanted) <= set(SEVERITIES):
-        print(f"Usage: {sys.argv[0]} [{'] ['.join(SEVERITIES)}]", file=sys.stderr)
+        print(
+            f"Usage: python {sys.argv[0]} [{'] ['.join(SEVERITIES)}]", file=sys.stderr
+        )
         sys.exit(2)
     with pika.BlockingConnection(NODES) as connection:
         channel = connection.channel()

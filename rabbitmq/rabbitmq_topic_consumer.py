@@ -35,7 +35,9 @@ for node in NODES:
 def main():
     patterns = sys.argv[1:] or ["#"]
     if max(len(pattern.encode()) for pattern in patterns) > 255:
-        print(f'Usage: {sys.argv[0]} ["music.rock.*"] ["#"] ...', file=sys.stderr)
+        print(
+            f'Usage: python {sys.argv[0]} ["music.rock.*"] ["#"] ...', file=sys.stderr
+        )
         sys.exit(2)
     with pika.BlockingConnection(NODES) as connection:
         channel = connection.channel()

@@ -40,18 +40,22 @@ def test_twice_in_a_row(walkthrough, live):
         Replay(walkthrough, broker.environment).run()
 
 
-@every_walkthrough
-def test_after_an_interrupted_run(walkthrough, live):
-    broker = live(broker_of(walkthrough))
-    run = pexpect.spawn(
+def spawn_run(walkthrough: Walkthrough, broker) -> pexpect.spawn:
+    """``lab run`` on a terminal that is too narrow for tabs side by side."""
+    return pexpect.spawn(
         sys.executable,
         ["-m", "lab", "run", walkthrough.name],
-        env={**os.environ, **broker.environment, "COLUMNS": "20"},
+        env={**os.environ, **broker.environment, "COLUMNS": "20", "TERM": "dumb"},
         encoding="utf-8",
         timeout=PATIENCE,
     )
-    # Twenty columns are too few for tabs side by side: each line has its tab's name.
-    # As soon as the last tab says something, all of them are at work.
+
+
+@every_walkthrough
+def test_after_an_interrupted_run(walkthrough, live):
+    broker = live(broker_of(walkthrough))
+    run = spawn_run(walkthrough, broker)
+    # As soon as the last tab's script says something, all of them are at work.
     run.expect(rf"{walkthrough.tabs[-1].name} +\| [^$]")
     scripts = [
         child
@@ -68,6 +72,20 @@ def test_after_an_interrupted_run(walkthrough, live):
     again = lab("run", walkthrough.name, environment=broker.environment)
     assert again.status == 0, again
     assert again.out[-1] == f"Each tab printed what {walkthrough.readme} shows."
+
+
+def test_ctrl_c_while_a_tab_opens(live):
+    """No Ctrl-C is lost, not even in the moment in which a tab is opened."""
+    walkthrough = next(iter(WALKTHROUGHS.values()))
+    broker = live(broker_of(walkthrough))
+    for tab in [tab.name for tab in walkthrough.tabs] * 5:
+        run = spawn_run(walkthrough, broker)
+        run.expect(rf"{tab} +\| ")
+        run.sendintr()
+        run.expect(pexpect.EOF)
+        run.close()
+        assert run.exitstatus == 128 + signal.SIGINT, run.before
+        assert "Traceback" not in run.before
 
 
 @every_block
