@@ -105,7 +105,9 @@ class Broker:
         return ROOT / self.name
 
     def all_things(self) -> list[Thing]:
-        return [thing for things in self.creates.values() for thing in things]
+        """What all patterns together leave behind, each thing once."""
+        every = (thing for things in self.creates.values() for thing in things)
+        return list(dict.fromkeys(every))
 
     def settings(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The broker's settings: from ``environment``, else the defaults."""

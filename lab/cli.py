@@ -20,6 +20,7 @@ from lab.local import Instance, lab_home
 from lab.replay import Difference, Replay
 from lab.walkthrough import Walkthrough, walkthroughs
 
+AGREED = "LAB_RESET_AGREED"  # variable that answers the question of `reset`
 INTERRUPTED = 130  # the status of a program that Ctrl-C has ended
 
 console = Console(highlight=False)
@@ -253,15 +254,20 @@ def run(walkthrough: Walkthrough) -> None:
     """Run a walkthrough's tabs and compare them with its README.
 
     It starts from a clean slate: what an interrupted run has left on the broker is
-    deleted first, if it is the lab's broker.
+    deleted first. On a broker that the lab has not started it deletes nothing, unless
+    the walkthrough itself begins with a reset; then it asks.
     """
     broker = BROKERS[walkthrough.folder.name]
     here = instance(broker)
     broker.probe(here.settings)
+    things = things_of(broker, walkthrough)
     if started_by_lab(here):
-        broker.delete(here.settings, things_of(broker, walkthrough))
+        broker.delete(here.settings, things)
+    elif walkthrough.resets:
+        ask_before_deleting(here, things)
     with screen.view(console, walkthrough) as view:
-        replay = Replay(walkthrough, view=view)
+        # Whoever gets here has agreed to the resets that the walkthrough shows.
+        replay = Replay(walkthrough, {AGREED: "1"}, view)
         signal.signal(signal.SIGINT, replay.interrupt)
         try:
             replay.run()
@@ -301,7 +307,7 @@ class WhatToReset(click.ParamType):
 
 @main.command()
 @click.argument("what", metavar="BROKER[/PATTERN]", type=WhatToReset())
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, envvar=AGREED, help="Do not ask.")
 def reset(what: tuple[Broker, tuple[Thing, ...]], yes: bool) -> None:
     """Delete what the tutorial has created on a broker, and nothing else.
 
@@ -310,12 +316,15 @@ def reset(what: tuple[Broker, tuple[Thing, ...]], yes: bool) -> None:
     broker, things = what
     here = instance(broker)
     broker.probe(here.settings)
-    listed = ", ".join(map(str, things))
     if not (yes or started_by_lab(here)):
-        click.confirm(
-            f"The lab has not started {broker.title} on {where(here)}. "
-            f"Delete {listed} there?",
-            abort=True,
-        )
+        ask_before_deleting(here, things)
     broker.delete(here.settings, things)
-    say(f"Gone from {broker.title}: {listed}.")
+    say(f"Gone from {broker.title}: {', '.join(map(str, things))}.")
+
+
+def ask_before_deleting(here: Instance, things: tuple[Thing, ...]) -> None:
+    click.confirm(
+        f"The lab has not started {here.broker.title} on {where(here)}. "
+        f"Delete {', '.join(map(str, things))} there?",
+        abort=True,
+    )

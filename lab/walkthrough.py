@@ -49,8 +49,8 @@ class Command:
 
     @property
     def goes_on(self) -> bool:
-        """Whether the script is stopped from outside."""
-        return any(GOES_ON in line for line in self.lines)
+        """Whether the script is stopped from outside, and has no failure to show."""
+        return self.status == 0 and any(GOES_ON in line for line in self.lines)
 
     @property
     def is_preparation(self) -> bool:
@@ -86,6 +86,12 @@ class Walkthrough:
     @property
     def readme(self) -> str:
         return f"{self.folder.name}/README.md"
+
+    @property
+    def resets(self) -> bool:
+        """Whether one of its commands deletes something on the broker."""
+        commands = [command for tab in self.tabs for command in tab.commands]
+        return any("-m lab reset" in command.text for command in commands)
 
     @property
     def concept(self) -> str:

@@ -82,6 +82,8 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
             actions[thing.kind](thing.name)
 
 
+DEAD_LETTERS = (Thing("exchange", "dead_letters"), Thing("queue", "dead_letters"))
+
 RABBITMQ = Broker(
     name="rabbitmq",
     title="RabbitMQ",
@@ -146,11 +148,30 @@ RABBITMQ = Broker(
     endpoints=endpoints,
     probe=probe,
     creates={
+        "fifo": (Thing("queue", "playlist_single"), Thing("queue", "playlist_plain")),
         "work-queue": (Thing("queue", "music_tasks"),),
         "fanout": (Thing("exchange", "new_releases"),),
         "routing": (Thing("exchange", "service_logs"),),
         "topic": (Thing("exchange", "catalogue"),),
         "rpc": (Thing("queue", "track_metadata"),),
+        "headers": (Thing("exchange", "booklets"),),
+        "dead-letter": (
+            Thing("queue", "uploads"),
+            Thing("queue", "live_requests"),
+            Thing("queue", "latest_hits"),
+            *DEAD_LETTERS,
+        ),
+        "confirms": (Thing("queue", "royalties"),),
+        "stream": (Thing("queue", "listening_history"),),
+        "quorum": (Thing("queue", "imports"), *DEAD_LETTERS),
+        "priority": (Thing("queue", "song_requests"),),
+        "retry": (
+            Thing("queue", "downloads"),
+            Thing("queue", "downloads_wait_1s"),
+            Thing("queue", "downloads_wait_2s"),
+            Thing("queue", "dead_letters"),
+        ),
+        "long-task": (Thing("queue", "albums"),),
     },
     delete=delete,
 )

@@ -115,6 +115,54 @@ RABBITMQ = Row(
     ),
     secret="s3cret",
     heard=(
+        Heard(
+            "rabbitmq_fifo_consumer.py",
+            publish("", "playlist_single"),
+            "Playing {body}",
+        ),
+        Heard(
+            "rabbitmq_headers_consumer.py",
+            publish("booklets", "", headers={"format": "pdf", "language": "fr"}),
+            "Received {body} (pdf fr)",
+        ),
+        Heard(
+            "rabbitmq_dead_letter_consumer.py",
+            publish("", "uploads"),
+            "Rejected {body}",
+        ),
+        Heard(
+            "rabbitmq_dead_letter_reader.py",
+            publish("dead_letters", ""),
+            "Read {body}: no dead letter, sent here",
+        ),
+        Heard(
+            "rabbitmq_stream_consumer.py",
+            publish("", "listening_history"),
+            "Read {number}: {body}",
+        ),
+        Heard(
+            "rabbitmq_quorum_consumer.py",
+            publish("", "imports"),
+            "Importing {body}, attempt 1",
+        ),
+        Heard(
+            "rabbitmq_priority_consumer.py",
+            publish("", "song_requests"),
+            "Playing {body}",
+        ),
+        Heard(
+            "rabbitmq_retry_consumer.py",
+            publish("", "downloads"),
+            "Downloading {body}, attempt 1",
+        ),
+        Heard(
+            "rabbitmq_long_task_consumer.py", publish("", "albums"), "Encoding {body}"
+        ),
+        Heard(
+            "rabbitmq_long_task_naive_consumer.py",
+            publish("", "albums"),
+            "Encoding {body}",
+        ),
         Heard("rabbitmq_consumer.py", publish("", "music_tasks"), "Encoding {body}"),
         Heard(
             "rabbitmq_fanout_consumer.py", publish("new_releases", ""), "Heard {body}"

@@ -1,0 +1,76 @@
+"""Long task, consumer: works in a thread, so that heartbeats go on.
+
+    producer --> [ albums ] --> consumer: 8 seconds of work, heartbeats every 2
+
+Run each line in its own terminal tab:
+
+    python rabbitmq_long_task_producer.py
+    python rabbitmq_long_task_naive_consumer.py
+    python rabbitmq_long_task_consumer.py
+
+The main thread stays with pika and keeps the connection alive. Only it may use the
+connection: the worker thread hands the acknowledgement over to it.
+"""
+
+import os
+import sys
+import threading
+import time
+
+import pika
+from dotenv import load_dotenv
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+
+load_dotenv()
+URLS = os.getenv("RABBITMQ_URLS", "amqp://guest:guest@localhost:5672/%2F").split(",")
+try:
+    NODES = [pika.URLParameters(url.strip()) for url in URLS]
+except (IndexError, TypeError, ValueError):
+    sys.exit("RABBITMQ_URLS is malformed. Write it as .env.example does.")
+HOSTS = ", ".join(f"{node.host}:{node.port}" for node in NODES)
+for node in NODES:
+    node.socket_timeout = node.stack_timeout = 4  # seconds until a silent port fails
+
+for node in NODES:
+    node.heartbeat = 2  # seconds
+
+
+def main():
+    with pika.BlockingConnection(NODES) as connection:
+        channel = connection.channel()
+        channel.queue_declare("albums", durable=True)
+        channel.basic_qos(prefetch_count=1)
+
+        def start(channel, method, properties, body):
+            work = (connection, channel, method.delivery_tag, body)
+            # A daemon thread ends with the script: Ctrl-C does not wait for the task.
+            threading.Thread(target=encode, args=work, daemon=True).start()
+
+        channel.basic_consume("albums", start)
+        print("Waiting for albums. Press Ctrl-C to stop.")
+        channel.start_consuming()
+        sys.exit("RabbitMQ ended the subscription: queue albums was deleted.")
+
+
+def encode(connection, channel, tag, body):
+    album = body.decode(errors="replace")
+    print(f"Encoding {album}")
+    time.sleep(8)  # stands for the work
+    connection.add_callback_threadsafe(lambda: finish(channel, tag, album))
+
+
+def finish(channel, tag, album):
+    channel.basic_ack(tag)
+    print(f"Finished {album}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except pika.exceptions.ChannelClosedByBroker as error:
+        sys.exit(f"{HOSTS}: {error.reply_text}. Try: python -m lab reset rabbitmq")
+    except (pika.exceptions.AMQPError, AMQPConnectorException, OSError) as error:
+        why = type(error).__name__
+        sys.exit(f"RabbitMQ at {HOSTS}: {why}. Try: python -m lab status rabbitmq")
