@@ -46,6 +46,7 @@ class Thing(NamedTuple):
 
     kind: str  # in the broker's own words: "queue", "exchange", "topic"
     name: str
+    keeps_messages: bool = True
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -110,17 +111,28 @@ class Broker:
         return list(dict.fromkeys(every))
 
     def settings(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """The broker's settings: from ``environment``, else the defaults."""
+        """The broker's settings: from ``environment``, else the defaults.
+
+        As in the scripts, the default of an address does not follow a changed port.
+        """
         settings = {
-            port.setting: environment.get(port.setting) or str(port.default)
-            for port in self.ports
+            name: environment.get(name) or default
+            for name, default in self.default_ports.items()
         }
         for name, value in settings.items():
             if not (value.isdecimal() and 0 < int(value) < 65536):
                 raise LabError(f"{name}={value} is no port number. Mend it in .env.")
         for name, template in self.addresses.items():
-            settings[name] = environment.get(name) or fill(template, settings)
+            settings[name] = environment.get(name) or fill(template, self.default_ports)
         return settings
+
+    def addresses_on(self, ports: Mapping[str, str]) -> dict[str, str]:
+        """What the scripts need to find the broker on these ports of this machine."""
+        return {name: fill(text, ports) for name, text in self.addresses.items()}
+
+    @property
+    def default_ports(self) -> dict[str, str]:
+        return {port.setting: str(port.default) for port in self.ports}
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

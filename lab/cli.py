@@ -142,7 +142,13 @@ def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
         if not error.refused:
             raise
     check_address(here)
-    if use_docker or (use_docker is None and docker.engine_answers()):
+    has_docker = use_docker is not False and docker.engine_answers()
+    if use_docker and not has_docker:
+        raise LabError(
+            "Docker cannot be used here: `docker info` and `docker compose version` "
+            "must both work. Without Docker: --local."
+        )
+    if has_docker:
         here.check_ports()
         docker.up(broker, here.settings)
         return here.wait_until_ready(), started_by_lab(here) or "in Docker"
@@ -184,8 +190,9 @@ def status(brokers: list[Broker]) -> None:
             version = broker.probe(here.settings)
         except Unavailable as error:
             all_up = False
-            runs = f", though it runs {how}" if how else ""
-            say(f"{broker.title} is down{runs}: {error}", "red")
+            runs = f" (it runs, {how})" if how else ""
+            state = "is down" if error.refused else "cannot be used"
+            say(f"{broker.title} {state}{runs}: {error}", "red")
         else:
             how = how or "not started by the lab"
             say(f"{broker.title} {version} is up on {where(here)}, {how}.", "green")
@@ -262,7 +269,9 @@ def run(walkthrough: Walkthrough) -> None:
     broker.probe(here.settings)
     things = things_of(broker, walkthrough)
     if started_by_lab(here):
-        broker.delete(here.settings, things)
+        # Only what may hold old messages: an exchange that goes takes the bindings of
+        # scripts with it that the user has open in other tabs.
+        broker.delete(here.settings, [each for each in things if each.keeps_messages])
     elif walkthrough.resets:
         ask_before_deleting(here, things)
     with screen.view(console, walkthrough) as view:
@@ -298,11 +307,12 @@ class WhatToReset(click.ParamType):
 
     def convert(self, value, param, ctx) -> tuple[Broker, tuple[Thing, ...]]:
         name, _, pattern = value.partition("/")
-        broker = BROKERS.get(name)
-        if broker is None or (pattern and pattern not in broker.creates):
+        if name in BROKERS and not pattern:
+            return BROKERS[name], tuple(BROKERS[name].all_things())
+        known = walkthroughs(BROKERS)
+        if value not in known:
             self.fail(f"nothing named {value}. See: python -m lab list", param, ctx)
-        things = broker.creates[pattern] if pattern else broker.all_things()
-        return broker, tuple(things)
+        return BROKERS[name], things_of(BROKERS[name], known[value])
 
 
 @main.command()
@@ -311,7 +321,8 @@ class WhatToReset(click.ParamType):
 def reset(what: tuple[Broker, tuple[Thing, ...]], yes: bool) -> None:
     """Delete what the tutorial has created on a broker, and nothing else.
 
-    Asks first on a broker that the lab has not started.
+    Asks first on a broker that the lab has not started. Scripts that still run lose
+    their queues or bindings: start them again.
     """
     broker, things = what
     here = instance(broker)

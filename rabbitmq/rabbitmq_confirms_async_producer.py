@@ -32,7 +32,7 @@ HOSTS = ", ".join(f"{node.host}:{node.port}" for node in NODES)
 for node in NODES:
     node.socket_timeout = node.stack_timeout = 4  # seconds until a silent port fails
 
-COUNT = 5000
+COUNT = 2000
 
 
 def main():
@@ -45,29 +45,27 @@ def main():
     persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
     def start(channel):
+        def send(_):
+            while len(unconfirmed) < int(window) and (tag := next(tags, None)):
+                text = f"payment {tag}"
+                channel.basic_publish("", "royalties", text.encode(), persistent)
+                unconfirmed.add(tag)
+
+        def settle(frame):
+            if isinstance(frame.method, pika.spec.Basic.Nack):
+                ended(channel, pika.exceptions.NackError([]))
+            tag, multiple = frame.method.delivery_tag, frame.method.multiple
+            # With multiple, one confirm stands for all messages up to its tag.
+            settled = {each for each in unconfirmed if each <= tag and multiple}
+            confirms.append(len(settled | {tag}))
+            unconfirmed.difference_update(settled, {tag})
+            send(frame)
+            if not unconfirmed:
+                channel.connection.ioloop.stop()
+
         channel.add_on_close_callback(ended)
         channel.queue_declare("royalties", durable=True)
-        channel.confirm_delivery(lambda frame: settle(channel, frame.method))
-        send(channel)
-
-    def send(channel):
-        while len(unconfirmed) < int(window) and (tag := next(tags, None)):
-            channel.basic_publish(
-                "", "royalties", f"payment {tag}".encode(), persistent
-            )
-            unconfirmed.add(tag)
-
-    def settle(channel, confirm):
-        if isinstance(confirm, pika.spec.Basic.Nack):
-            ended(channel, pika.exceptions.NackError([]))
-        settled = {confirm.delivery_tag}
-        if confirm.multiple:  # one confirm for all messages up to this tag
-            settled = {tag for tag in unconfirmed if tag <= confirm.delivery_tag}
-        unconfirmed.difference_update(settled)
-        confirms.append(len(settled))
-        send(channel)
-        if not unconfirmed:
-            channel.connection.ioloop.stop()
+        channel.confirm_delivery(settle, callback=send)
 
     def ended(_, reason):
         print(f"{COUNT - sum(confirms)} of {COUNT} payments are not confirmed")

@@ -1,4 +1,4 @@
-"""Work queue, consumer: each task goes to exactly one of the workers.
+"""Work queue, consumer: each task goes to one of the workers.
 
     producer --> [ music_tasks ] --+--> worker 1
                                    +--> worker 2
@@ -9,8 +9,8 @@ Run each line in its own terminal tab:
     python rabbitmq_consumer.py
     python rabbitmq_producer.py
 
-The workers take turns. Kill one in the middle of a task: the other gets that
-task at once, because RabbitMQ sees the connection end without an acknowledgement.
+The workers take turns. Kill one in the middle of a task: the other gets that task
+next, because RabbitMQ sees the connection end without an acknowledgement.
 """
 
 import os

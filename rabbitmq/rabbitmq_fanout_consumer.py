@@ -38,6 +38,7 @@ def main():
         # "": RabbitMQ invents a name. Exclusive: the queue goes when its script goes.
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, "new_releases")
+        # auto_ack: nobody else would get the message if this consumer died.
         channel.basic_consume(queue, hear, auto_ack=True)
         print("Listening for announcements. Press Ctrl-C to stop.")
         channel.start_consuming()

@@ -45,6 +45,7 @@ def main():
         queue = channel.queue_declare("", exclusive=True).method.queue
         # The binding carries what to look for; x-match says how to combine it.
         channel.queue_bind(queue, "booklets", arguments={"x-match": match, **wanted})
+        # auto_ack: nobody else would get the message if this consumer died.
         channel.basic_consume(queue, receive, auto_ack=True)
         print(f"Waiting for {match} of {' '.join(pairs)}. Press Ctrl-C to stop.")
         channel.start_consuming()

@@ -1,4 +1,4 @@
-"""Work queue, producer: sends six tasks, each for exactly one worker.
+"""Work queue, producer: sends six tasks, each for one of the workers.
 
     producer --> [ music_tasks ] --+--> worker 1
                                    +--> worker 2

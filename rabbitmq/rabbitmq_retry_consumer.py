@@ -37,25 +37,23 @@ WAITS = [1, 2]  # seconds before the second and the third attempt
 def main():
     with pika.BlockingConnection(NODES) as connection:
         channel = connection.channel()
-        # The exchange "" leads straight to the queue that the routing key names.
-        dead = {
-            "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": "dead_letters",
-        }
         channel.queue_declare("dead_letters", durable=True)
+        dead = dead_letter_to("dead_letters")
         channel.queue_declare("downloads", durable=True, arguments=dead)
         for wait in WAITS:
-            back = {**dead, "x-dead-letter-routing-key": "downloads"}
-            timed = {**back, "x-message-ttl": wait * 1000}  # milliseconds
-            channel.queue_declare(
-                f"downloads_wait_{wait}s", durable=True, arguments=timed
-            )
+            queue = f"downloads_wait_{wait}s"
+            timed = dead_letter_to("downloads") | {"x-message-ttl": wait * 1000}
+            channel.queue_declare(queue, durable=True, arguments=timed)
         channel.confirm_delivery()
-        channel.basic_qos(prefetch_count=1)
         channel.basic_consume("downloads", download)
         print("Waiting for downloads. Press Ctrl-C to stop.")
         channel.start_consuming()
         sys.exit("RabbitMQ ended the subscription: queue downloads was deleted.")
+
+
+def dead_letter_to(queue):
+    # The exchange "" leads straight to the queue that the routing key names.
+    return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
 
 
 def download(channel, method, properties, body):

@@ -35,12 +35,10 @@ for node in NODES:
 def main():
     with pika.BlockingConnection(NODES) as connection:
         channel = connection.channel()
-        # The exchange "" leads straight to the queue that the routing key names.
-        dead = {
-            "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": "dead_letters",
-        }
         channel.queue_declare("dead_letters", durable=True)
+        # The exchange "" leads straight to the queue that the routing key names.
+        name = "dead_letters"
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": name}
         channel.queue_declare("downloads", durable=True, arguments=dead)
         channel.confirm_delivery()
         persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)

@@ -48,6 +48,7 @@ def main():
         for severity in wanted:
             # One binding each: a direct exchange compares the whole key, no patterns.
             channel.queue_bind(queue, "service_logs", routing_key=severity)
+        # auto_ack: nobody else would get the message if this consumer died.
         channel.basic_consume(queue, receive, auto_ack=True)
         print(f"Waiting for {', '.join(wanted)}. Press Ctrl-C to stop.")
         channel.start_consuming()

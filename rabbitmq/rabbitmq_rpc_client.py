@@ -53,7 +53,7 @@ def main():
         request = pika.BasicProperties(
             reply_to=reply_queue,
             correlation_id=request_id,
-            # A server that comes later would work for a client that has left.
+            # Without it, a server that comes later works for a client that has left.
             expiration=str(DEADLINE * 1000),  # milliseconds
         )
         deadline = time.monotonic() + DEADLINE

@@ -53,9 +53,8 @@ def main():
 
 
 def read(channel, method, properties, body):
-    print(
-        f"Read {properties.headers['x-stream-offset']}: {body.decode(errors='replace')}"
-    )
+    offset = properties.headers["x-stream-offset"]
+    print(f"Read {offset}: {body.decode(errors='replace')}")
     # Makes room for the next message. It does not delete this one, unlike in a queue.
     channel.basic_ack(method.delivery_tag)
 

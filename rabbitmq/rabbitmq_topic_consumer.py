@@ -46,6 +46,7 @@ def main():
         for pattern in patterns:
             # A message that fits two patterns of one queue is still delivered once.
             channel.queue_bind(queue, "catalogue", routing_key=pattern)
+        # auto_ack: nobody else would get the message if this consumer died.
         channel.basic_consume(queue, receive, auto_ack=True)
         print(f"Waiting for {', '.join(patterns)}. Press Ctrl-C to stop.")
         channel.start_consuming()

@@ -51,7 +51,8 @@ def prepare(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
         broker = BROKERS[name]
         # A blank, because users have folders with blanks.
         home = tmp_path_factory.mktemp("lab home")
-        environment = own_ports(broker) | {"LAB_HOME": str(home)}
+        ports = own_ports(broker)
+        environment = ports | broker.addresses_on(ports) | {"LAB_HOME": str(home)}
         instance = Instance(broker, home / name, environment)
         instances.append(instance)
         settings = instance.settings

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,8 @@ class Tab:
         return self.child.readline().rstrip("\r\n")
 
     def wait_for(self, line: str) -> None:
-        while (printed := self.line()) != line:
+        """Read until it prints this line; ``*`` stands for anything."""
+        while not fnmatchcase(printed := self.line(), line):
             assert printed, f"ended without printing: {line}"
 
     def press_ctrl_c(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from lab.brokers import BROKERS
 from lab.local import Instance
 from lab.software import SystemProgram
 from lab.walkthrough import walkthroughs
-from tests.support import PATIENCE, Tab, lab, run, script, start, wait_until
+from tests.support import PATIENCE, Tab, lab, run, script, wait_until
 
 every_broker = pytest.mark.parametrize("name", BROKERS)
 COMMANDS = ("up", "status", "run", "reset", "logs", "down", "list")
@@ -245,20 +246,30 @@ def test_up_says_when_the_scripts_would_look_elsewhere(name, prepare):
 # reset
 
 
+def commands(name: str) -> list[str]:
+    """All that the broker's README tells to type, the lab's own commands apart."""
+    typed = {
+        command.text
+        for walkthrough in WALKTHROUGHS.values()
+        if walkthrough.folder.name == name
+        for tab in walkthrough.tabs
+        for command in tab.commands
+        if not command.is_preparation
+    }
+    return sorted(typed)
+
+
 @every_broker
 def test_reset_deletes_exactly_what_the_scripts_create(name, live):
     broker = live(name)
     kind = broker.instance.broker
-    waiting = [
-        start(each.path, environment=env(broker, PYTHONUNBUFFERED="1"))
-        for each in BROKERS[name].folder.glob("*.py")
-        for each in [script(each.name)]
-        if each.goes_on
-    ]
-    for process in waiting:
-        assert process.stdout.readline()
-        process.kill()
-        process.communicate()
+    for command in commands(name):
+        path, *arguments = shlex.split(command)[1:]
+        with Tab(kind.folder / path, *arguments, environment=env(broker)) as tab:
+            if not script(path).goes_on:
+                tab.end()
+            else:
+                assert tab.line()
     created = set(kind.all_things())
     wait_until(lambda: broker.row.things(broker.settings) == created)
 

@@ -2,12 +2,13 @@
 
 import time
 import uuid
+from contextlib import contextmanager
 
 import pika
 import pytest
 
 from tests.rows.rabbitmq import channel_to, publish
-from tests.support import Tab, finish, lab, run, script, start, wait_until
+from tests.support import PATIENCE, Tab, finish, lab, run, script, start, wait_until
 
 WORKER = script("rabbitmq_consumer.py").path
 PRODUCER = script("rabbitmq_producer.py").path
@@ -27,19 +28,23 @@ def channel(rabbitmq):
         yield channel
 
 
+@contextmanager
+def in_order(consumer, rabbitmq):
+    """Two tabs of a consumer, the second started when the first is ready."""
+    with Tab(consumer, environment=rabbitmq.environment) as first:
+        assert first.line()
+        with Tab(consumer, environment=rabbitmq.environment) as second:
+            assert second.line()
+            yield first, second
+
+
 # The work queue
 
 
 def test_workers_take_turns(rabbitmq):
     """With both workers idle, the tasks go to one and the other, strictly in turn."""
     send = publish("", "music_tasks")
-    with (
-        Tab(WORKER, environment=rabbitmq.environment) as first,
-        Tab(WORKER, environment=rabbitmq.environment) as second,
-    ):
-        # Side by side at the prompt, as a reader starts them: one, then the other.
-        assert first.line()
-        assert second.line()
+    with in_order(WORKER, rabbitmq) as (first, second):
         for number in range(6):
             send(rabbitmq.settings, f"track {number}".encode())
             worker = (first, second)[number % 2]
@@ -48,12 +53,7 @@ def test_workers_take_turns(rabbitmq):
 
 
 def test_a_worker_killed_in_mid_task_loses_nothing(rabbitmq):
-    with (
-        Tab(WORKER, environment=rabbitmq.environment) as doomed,
-        Tab(WORKER, environment=rabbitmq.environment) as other,
-    ):
-        assert doomed.line()
-        assert other.line()
+    with in_order(WORKER, rabbitmq) as (doomed, other):
         tasks = run(PRODUCER, environment=rabbitmq.environment).out
         assert len(tasks) == 6
         interrupted = doomed.line().removeprefix("Encoding ")
@@ -91,6 +91,113 @@ def test_a_deleted_queue_ends_its_consumer(path, queue, rabbitmq, channel):
         status, _, (line,) = tab.end()
         assert status == 1
         assert f"queue {queue} was deleted" in line
+
+
+# First in, first out
+
+FIFO = script("rabbitmq_fifo_consumer.py").path
+
+
+@pytest.mark.parametrize("victim", ["active", "standby"])
+def test_fifo_order_survives_a_killed_player(victim, rabbitmq):
+    with in_order(FIFO, rabbitmq) as (active, standby):
+        run(script("rabbitmq_fifo_producer.py").path, environment=rabbitmq.environment)
+        assert active.line() == "Playing long track 1"
+        killed, survivor = (
+            (active, standby) if victim == "active" else (standby, active)
+        )
+        killed.child.kill(9)
+        lines = [survivor.line() for _ in range(12 if victim == "active" else 11)]
+    played = [line for line in lines if line.startswith("Played ")]
+    assert played == ["Played long track 1"] + [
+        f"Played track {n}" for n in range(2, 7)
+    ]
+
+
+# Dead letters
+
+
+def test_x_death_says_why_and_where(rabbitmq, channel):
+    """Each of the three reasons, with what RabbitMQ writes about it."""
+    consumer = script("rabbitmq_dead_letter_consumer.py").path
+    producer = script("rabbitmq_dead_letter_producer.py").path
+    with Tab(consumer, environment=rabbitmq.environment) as tab:
+        run(producer, environment=rabbitmq.environment)
+        tab.wait_for("Rejected broken track 2")
+    deaths = {}
+    for method, properties, body in channel.consume(
+        "dead_letters", auto_ack=True, inactivity_timeout=PATIENCE
+    ):
+        assert method, f"only {deaths}"
+        (death,) = properties.headers["x-death"]
+        assert death["count"] == 1
+        assert death["exchange"] == ""
+        assert death["routing-keys"] == [death["queue"]]
+        deaths[body.decode()] = death["reason"], death["queue"]
+        if len(deaths) == 3:
+            break
+    assert deaths == {
+        "broken track 2": ("rejected", "uploads"),
+        "request 3": ("expired", "live_requests"),
+        "hit 4": ("maxlen", "latest_hits"),
+    }
+
+
+# Confirms
+
+ASYNC = script("rabbitmq_confirms_async_producer.py").path
+PAYMENTS = 2000
+
+
+def payments_stored(rabbitmq) -> int:
+    with channel_to(rabbitmq.settings) as channel:
+        queue = channel.queue_declare("royalties", durable=True)
+        return queue.method.message_count
+
+
+def test_confirmed_messages_survive_the_death_of_the_broker(new_broker):
+    rabbitmq = new_broker("rabbitmq")
+    for path, *window in (
+        [script("rabbitmq_confirms_producer.py").path], [ASYNC, "100"], [ASYNC]
+    ):  # fmt: skip
+        ended = run(path, *window, environment=rabbitmq.environment)
+        assert ended.status == 0
+        assert ended.out[0].startswith(f"Confirmed {PAYMENTS} payments")
+    rabbitmq.instance.kill()
+    rabbitmq.instance.start(print)
+    assert payments_stored(rabbitmq) == 3 * PAYMENTS
+
+
+@pytest.mark.parametrize("window", ["1", "100", str(PAYMENTS)])
+def test_the_number_of_unconfirmed_messages_is_true(window, new_broker):
+    """The broker dies in mid-run: what was confirmed is there, and little else."""
+    rabbitmq = new_broker("rabbitmq")
+    producer = start(ASYNC, window, environment=rabbitmq.environment)
+    wait_until(lambda: payments_stored(rabbitmq) > 0)
+    rabbitmq.instance.kill()
+    ended = finish(producer, 10)
+    assert ended.status == 1
+    (line,) = ended.error
+    assert "python -m lab status rabbitmq" in line
+    (count,) = ended.out
+    unconfirmed = int(count.removesuffix(f" of {PAYMENTS} payments are not confirmed"))
+    assert 0 < unconfirmed <= PAYMENTS
+    rabbitmq.instance.start(print)
+    confirmed = PAYMENTS - unconfirmed
+    assert confirmed <= payments_stored(rabbitmq) <= confirmed + int(window)
+
+
+def test_a_producer_that_waits_for_each_confirm_notices_the_end(new_broker):
+    rabbitmq = new_broker("rabbitmq")
+    path = script("rabbitmq_confirms_producer.py").path
+    producer = start(path, environment=rabbitmq.environment)
+    wait_until(lambda: payments_stored(rabbitmq) > 0)
+    rabbitmq.instance.kill()
+    ended = finish(producer, 10)
+    assert ended.status == 1
+    assert ended.out == []
+    (line,) = ended.error
+    assert "python -m lab status rabbitmq" in line
 
 
 # Routing and topic
@@ -263,6 +370,21 @@ def test_rpc_server_survives_a_client_that_cannot_be_reached(
     ("kind", "name", "scripts"),
     [
         ("queue", "music_tasks", ("producer", "consumer")),
+        ("queue", "playlist_single", ("fifo_producer", "fifo_consumer")),
+        ("exchange", "booklets", ("headers_producer", "headers_consumer")),
+        ("queue", "uploads", ("dead_letter_producer", "dead_letter_consumer")),
+        ("queue", "dead_letters", ("dead_letter_reader", "retry_producer")),
+        (
+            "queue",
+            "royalties",
+            ("confirms_producer", "confirms_async_producer", "confirms_consumer"),
+        ),
+        ("queue", "listening_history", ("stream_producer", "stream_consumer")),
+        ("queue", "imports", ("quorum_producer", "quorum_consumer")),
+        ("queue", "song_requests", ("priority_producer", "priority_consumer")),
+        ("queue", "downloads", ("retry_producer", "retry_consumer")),
+        ("queue", "albums", ("long_task_producer", "long_task_consumer")),
+        ("queue", "albums", ("long_task_naive_consumer",)),
         ("exchange", "new_releases", ("fanout_producer", "fanout_consumer")),
         ("exchange", "service_logs", ("routing_producer", "routing_consumer")),
         ("exchange", "catalogue", ("topic_producer", "topic_consumer")),
@@ -274,7 +396,9 @@ def test_declared_differently(kind, name, scripts, rabbitmq, channel):
     if kind == "queue":
         channel.queue_declare(name, durable=True, arguments={"x-max-length": 7})
     else:
-        channel.exchange_declare(name, "headers", durable=True)
+        channel.exchange_declare(
+            name, "direct" if name != "service_logs" else "fanout", durable=True
+        )
     for each in scripts:
         path = script(f"rabbitmq_{each}.py").path
         ended = run(path, environment=rabbitmq.environment)

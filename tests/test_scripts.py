@@ -3,6 +3,8 @@
 import shutil
 import signal
 import socket
+from contextlib import suppress
+from fnmatch import fnmatchcase
 
 import psutil
 import pytest
@@ -31,13 +33,14 @@ PROMISED_SECONDS = 10  # until any trouble with the broker is reported
 rows = ROWS.values()
 
 
-def parameters(attribute: str, label) -> dict:
+def parameters(attribute: str, label, where=lambda entry: True) -> dict:
     """Each broker's entries of one attribute of its row."""
     return {
         "argvalues": [
             pytest.param(row.broker.name, entry, id=f"{row.broker.name}-{label(entry)}")
             for row in rows
             for entry in getattr(row, attribute)
+            if where(entry)
         ]
     }
 
@@ -65,7 +68,8 @@ def frozen():
 
     yield freeze
     for process in stopped:
-        process.resume()
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def is_connected(tab: Tab, port: int) -> bool:
@@ -131,7 +135,6 @@ def test_bad_settings_are_one_line(name, bad, live, silent_port):
     for process in processes:
         ended = finish(process, PROMISED_SECONDS)
         check_one_line(ended, says=bad.says, secret=broker.row.secret)
-        assert ended.out == []
 
     status = lab("status", name, environment=environment)
     assert status.status == 1
@@ -166,8 +169,8 @@ def test_a_broker_that_dies_is_one_line(name, new_broker):
 )
 def test_ready_means_ready(name, heard, live):
     """What is sent right after the ready line arrives, twenty times out of twenty."""
-    broker = live(name)
     for number in range(20):
+        broker = live(name)  # nothing is left of the message before
         body = f"message {number}"
         with Tab(script(heard.script).path, environment=broker.environment) as tab:
             assert tab.line()
@@ -176,7 +179,10 @@ def test_ready_means_ready(name, heard, live):
 
 
 @pytest.mark.parametrize(
-    ("name", "heard"), **parameters("heard", lambda heard: heard.script)
+    ("name", "heard"),
+    **parameters(
+        "heard", lambda heard: heard.script, where=lambda heard: heard.takes_the_next
+    ),
 )
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"", b'{"track"', b"x" * 1_000_000])
 def test_no_body_stops_it(name, heard, body, live):
@@ -220,8 +226,8 @@ def test_producer_first(name, alone, live):
     with Tab(consumer.path, environment=broker.environment) as tab:
         assert tab.line()
         heard.send(broker.settings, b"the last one")
-        after = tab.line()
-        is_last = heard.line.format(body="the last one") == after
+        first = tab.line()
+        is_last = fnmatchcase(first, heard.line.format(body="the last one"))
         assert is_last is not alone.keeps
 
 
@@ -235,3 +241,8 @@ def test_a_copy_works_alone(each, live, tmp_path):
     with Tab(copied, environment=broker.environment) as tab:
         assert tab.line()
     assert [path.name for path in folder.iterdir()] == [each.name]
+
+
+def test_every_script_that_waits_is_made_to_print():
+    heard = {each.script for row in rows for each in row.heard}
+    assert heard == {each.name for each in SCRIPTS if each.goes_on}

@@ -14,6 +14,8 @@ from tests.support import ANY_SCRIPT, SCRIPTS
 
 LINES_OF_CODE = 60
 LINES_OF_DOCSTRING = 18
+# pika's asynchronous connection wants a function for each event.
+LONGER = {"rabbitmq_confirms_async_producer.py": 65}
 LINES_OF_GUARD = 10
 
 every_script = pytest.mark.parametrize("each", **ANY_SCRIPT)
@@ -52,8 +54,9 @@ def typed_in_docstring(script) -> list[str]:
 @every_script
 def test_length(each):
     text = each.path.read_text().replace(docstring(each), "")
-    code = [line for line in text.splitlines() if line.strip() not in ("", '""""""')]
-    assert len(code) <= LINES_OF_CODE
+    lines = [line.strip() for line in text.splitlines()]
+    code = [line for line in lines if line not in ("", '""""""') and line[0] != "#"]
+    assert len(code) <= LONGER.get(each.name, LINES_OF_CODE)
     assert len(docstring(each).splitlines()) <= LINES_OF_DOCSTRING
     assert len(guard(each).splitlines()) <= LINES_OF_GUARD
 
@@ -82,7 +85,7 @@ def test_docstring(each):
     text = docstring(each)
     first = text.splitlines()[0]
     role = each.path.stem.rsplit("_", 1)[1]
-    assert re.match(rf"[A-Z][\w ]*, {role}: .*\.$", first), first
+    assert re.match(rf"[A-Z][\w ]*, ([a-z]+ )?{role}: .*\.$", first), first
     assert "-->" in text
     commands = typed_in_docstring(each)
     assert any(each.name in command for command in commands)

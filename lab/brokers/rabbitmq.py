@@ -61,10 +61,13 @@ def connect(settings: Mapping[str, str]) -> pika.BlockingConnection:
             f"{last.credentials.username}. The default one is written %2F in the URL."
         ) from None
     except (pika.exceptions.AMQPError, OSError) as error:
-        refused = "ConnectionRefusedError" in repr(error)
-        why = "nothing listens on" if refused else f"{type(error).__name__} from"
+        if "ConnectionRefusedError" in repr(error):
+            raise Unavailable(
+                f"nothing listens on {where}. Start it: python -m lab up rabbitmq",
+                refused=True,
+            ) from None
         raise Unavailable(
-            f"{why} {where}. Start it: python -m lab up rabbitmq", refused=refused
+            f"{where} answers with {type(error).__name__}. Check RABBITMQ_URLS in .env."
         ) from None
 
 
@@ -82,7 +85,15 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
             actions[thing.kind](thing.name)
 
 
-DEAD_LETTERS = (Thing("exchange", "dead_letters"), Thing("queue", "dead_letters"))
+def queue(name: str) -> Thing:
+    return Thing("queue", name)
+
+
+def exchange(name: str) -> Thing:
+    return Thing("exchange", name, keeps_messages=False)
+
+
+DEAD_LETTERS = (exchange("dead_letters"), queue("dead_letters"))
 
 RABBITMQ = Broker(
     name="rabbitmq",
@@ -148,30 +159,30 @@ RABBITMQ = Broker(
     endpoints=endpoints,
     probe=probe,
     creates={
-        "fifo": (Thing("queue", "playlist_single"), Thing("queue", "playlist_plain")),
-        "work-queue": (Thing("queue", "music_tasks"),),
-        "fanout": (Thing("exchange", "new_releases"),),
-        "routing": (Thing("exchange", "service_logs"),),
-        "topic": (Thing("exchange", "catalogue"),),
-        "rpc": (Thing("queue", "track_metadata"),),
-        "headers": (Thing("exchange", "booklets"),),
+        "fifo": (queue("playlist_single"), queue("playlist_plain")),
+        "work-queue": (queue("music_tasks"),),
+        "fanout": (exchange("new_releases"),),
+        "routing": (exchange("service_logs"),),
+        "topic": (exchange("catalogue"),),
+        "rpc": (queue("track_metadata"),),
+        "headers": (exchange("booklets"),),
         "dead-letter": (
-            Thing("queue", "uploads"),
-            Thing("queue", "live_requests"),
-            Thing("queue", "latest_hits"),
+            queue("uploads"),
+            queue("live_requests"),
+            queue("latest_hits"),
             *DEAD_LETTERS,
         ),
-        "confirms": (Thing("queue", "royalties"),),
-        "stream": (Thing("queue", "listening_history"),),
-        "quorum": (Thing("queue", "imports"), *DEAD_LETTERS),
-        "priority": (Thing("queue", "song_requests"),),
+        "confirms": (queue("royalties"),),
+        "stream": (queue("listening_history"),),
+        "quorum": (queue("imports"), *DEAD_LETTERS),
+        "priority": (queue("song_requests"),),
         "retry": (
-            Thing("queue", "downloads"),
-            Thing("queue", "downloads_wait_1s"),
-            Thing("queue", "downloads_wait_2s"),
-            Thing("queue", "dead_letters"),
+            queue("downloads"),
+            queue("downloads_wait_1s"),
+            queue("downloads_wait_2s"),
+            queue("dead_letters"),
         ),
-        "long-task": (Thing("queue", "albums"),),
+        "long-task": (queue("albums"),),
     },
     delete=delete,
 )

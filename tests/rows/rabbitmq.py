@@ -19,15 +19,21 @@ def channel_to(settings: Settings):
         yield connection.channel()
 
 
-def publish(exchange: str, key: str, **properties):
+def publish(exchange: str, key: str, *, times: int = 1, **properties):
     """A function that sends a body there, and raises where no queue takes it."""
 
     def send(settings: Settings, body: bytes) -> None:
         with channel_to(settings) as channel:
-            channel.confirm_delivery()
-            channel.basic_publish(
-                exchange, key, body, pika.BasicProperties(**properties), mandatory=True
-            )
+            for number in range(times):
+                if number == times - 1:
+                    channel.confirm_delivery()
+                channel.basic_publish(
+                    exchange,
+                    key,
+                    body,
+                    pika.BasicProperties(**properties),
+                    mandatory=True,
+                )
 
     return send
 
@@ -45,7 +51,7 @@ def management(settings: Settings, path: str) -> list[dict]:
 def things(settings: Settings) -> set[Thing]:
     queues = {Thing("queue", q["name"]) for q in management(settings, "queues/%2F")}
     exchanges = {
-        Thing("exchange", x["name"])
+        Thing("exchange", x["name"], keeps_messages=False)
         for x in management(settings, "exchanges/%2F")
         if x["name"] and not x["name"].startswith("amq.")
     }
@@ -74,7 +80,7 @@ RABBITMQ = Row(
         BadSetting(
             "silent port",
             port,
-            ("AMQPConnectorStackTimeout", "python -m lab status rabbitmq"),
+            ("python -m lab status rabbitmq",),
             "does not speak AMQP",
         ),
         BadSetting(
@@ -92,7 +98,7 @@ RABBITMQ = Row(
         BadSetting(
             "unknown host",
             lambda settings, silent: url(settings, "localhost", "no-such-host.invalid"),
-            ("no-such-host.invalid", "gaierror", "python -m lab status rabbitmq"),
+            ("no-such-host.invalid", "python -m lab status rabbitmq"),
             "host name no-such-host.invalid is unknown",
         ),
         *(
@@ -138,7 +144,7 @@ RABBITMQ = Row(
         Heard(
             "rabbitmq_stream_consumer.py",
             publish("", "listening_history"),
-            "Read {number}: {body}",
+            "Read *: {body}",
         ),
         Heard(
             "rabbitmq_quorum_consumer.py",
@@ -162,6 +168,12 @@ RABBITMQ = Row(
             "rabbitmq_long_task_naive_consumer.py",
             publish("", "albums"),
             "Encoding {body}",
+            takes_the_next=False,
+        ),
+        Heard(
+            "rabbitmq_confirms_consumer.py",
+            publish("", "royalties", times=2000),
+            "Received * payments",
         ),
         Heard("rabbitmq_consumer.py", publish("", "music_tasks"), "Encoding {body}"),
         Heard(
@@ -185,9 +197,28 @@ RABBITMQ = Row(
         Usage("rabbitmq_routing_consumer.py", ("loud",)),
         Usage("rabbitmq_routing_consumer.py", ("error", "Critical")),
         Usage("rabbitmq_topic_consumer.py", ("x" * 256,)),
+        Usage("rabbitmq_fifo_producer.py", ("sideways",)),
+        Usage("rabbitmq_fifo_consumer.py", ("single", "plain")),
+        Usage("rabbitmq_headers_consumer.py", ("all",)),
+        Usage("rabbitmq_headers_consumer.py", ("none", "format=pdf")),
+        Usage("rabbitmq_headers_consumer.py", ("format=pdf",)),
+        Usage("rabbitmq_headers_consumer.py", ("any", "format=pdf", "language")),
+        Usage("rabbitmq_headers_consumer.py", ("any", "=pdf")),
+        Usage("rabbitmq_stream_consumer.py", ("yesterday",)),
+        Usage("rabbitmq_stream_consumer.py", ("-1",)),
+        Usage("rabbitmq_confirms_async_producer.py", ("many",)),
+        Usage("rabbitmq_confirms_async_producer.py", ("0",)),
     ),
     alone=(
         Alone("rabbitmq_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_fifo_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_dead_letter_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_stream_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_quorum_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_priority_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_retry_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_long_task_producer.py", "Sent ", keeps=True),
+        Alone("rabbitmq_headers_producer.py", "Nobody asked for ", keeps=False),
         Alone("rabbitmq_fanout_producer.py", "Nobody listened to ", keeps=False),
         Alone("rabbitmq_routing_producer.py", "Nobody listened to ", keeps=False),
         Alone("rabbitmq_topic_producer.py", "Nobody listened to ", keeps=False),

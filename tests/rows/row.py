@@ -24,7 +24,8 @@ class Heard(NamedTuple):
 
     script: str
     send: Callable[[Settings, bytes], None]  # publish this body to it
-    line: str  # what it prints first, with {body} for the body
+    line: str  # what it prints first: {body} for the body, * for anything
+    takes_the_next: bool = True  # whether it lives to print the message after that
 
 
 class Usage(NamedTuple):
