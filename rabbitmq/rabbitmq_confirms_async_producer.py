@@ -40,7 +40,7 @@ def main():
     if not window.isdecimal() or int(window) < 1:
         print(f"Usage: python {sys.argv[0]} [WINDOW]", file=sys.stderr)
         sys.exit(2)
-    unconfirmed, confirms = set(), []
+    unconfirmed, confirms, ends = set(), [], []
     tags = iter(range(1, COUNT + 1))  # RabbitMQ numbers the messages of a channel so
     persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
@@ -61,21 +61,24 @@ def main():
             unconfirmed.difference_update(settled, {tag})
             send(frame)
             if not unconfirmed:
-                channel.connection.ioloop.stop()
+                ended(channel, None)
 
         channel.add_on_close_callback(ended)
         channel.queue_declare("royalties", durable=True)
         channel.confirm_delivery(settle, callback=send)
 
     def ended(_, reason):
-        print(f"{COUNT - sum(confirms)} of {COUNT} payments are not confirmed")
-        raise reason
+        ends.append(reason)
+        connection.ioloop.stop()
 
     began = time.monotonic()
     connection = pika.SelectConnection(
         NODES[0], lambda it: it.channel(on_open_callback=start), ended, ended
     )
     connection.ioloop.start()
+    if ends[0]:
+        print(f"{COUNT - sum(confirms)} of {COUNT} payments are not confirmed")
+        raise ends[0]
     rate = COUNT / (time.monotonic() - began)
     print(f"Confirmed {COUNT} payments, {window} on their way at once: {rate:,.0f}/s")
     print(f"One confirm settled several payments: {max(confirms) > 1}")

@@ -1,6 +1,6 @@
 """Long task, consumer: works in a thread, so that heartbeats go on.
 
-    producer --> [ albums ] --> consumer: 8 seconds of work, heartbeats every 2
+    producer --> [ albums ] --> consumer: 4 seconds of work, a heartbeat each
 
 Run each line in its own terminal tab:
 
@@ -32,7 +32,7 @@ for node in NODES:
     node.socket_timeout = node.stack_timeout = 4  # seconds until a silent port fails
 
 for node in NODES:
-    node.heartbeat = 2  # seconds
+    node.heartbeat = 1  # second
 
 
 def main():
@@ -55,7 +55,7 @@ def main():
 def encode(connection, channel, tag, body):
     album = body.decode(errors="replace")
     print(f"Encoding {album}")
-    time.sleep(8)  # stands for the work
+    time.sleep(4)  # stands for the work
     connection.add_callback_threadsafe(lambda: finish(channel, tag, album))
 
 

@@ -1,6 +1,6 @@
 """Long task, naive consumer: works in the callback and loses its connection.
 
-    producer --> [ albums ] --> consumer: 8 seconds of work, heartbeats every 2
+    producer --> [ albums ] --> consumer: 4 seconds of work, a heartbeat each
 
 Run each line in its own terminal tab:
 
@@ -31,7 +31,7 @@ for node in NODES:
     node.socket_timeout = node.stack_timeout = 4  # seconds until a silent port fails
 
 for node in NODES:
-    node.heartbeat = 2  # seconds
+    node.heartbeat = 1  # second
 
 
 def main():
@@ -48,7 +48,7 @@ def main():
 def encode(channel, method, properties, body):
     album = body.decode(errors="replace")
     print(f"Encoding {album}")
-    time.sleep(8)  # stands for the work
+    time.sleep(4)  # stands for the work
     try:
         channel.basic_ack(method.delivery_tag)
     except pika.exceptions.AMQPConnectionError:

@@ -1,6 +1,6 @@
 """Long task, producer: sends one task that takes long.
 
-    producer --> [ albums ] --> consumer: 8 seconds of work, heartbeats every 2
+    producer --> [ albums ] --> consumer: 4 seconds of work, a heartbeat each
 
 Run each line in its own terminal tab:
 
@@ -9,7 +9,7 @@ Run each line in its own terminal tab:
     python rabbitmq_long_task_consumer.py
 
 Client and broker send each other heartbeats to notice that the other is gone. Both
-consumers ask for one every 2 seconds, so that you need not wait for the usual 60.
+consumers ask for one each second, so that you need not wait for the usual 60.
 """
 
 import os

@@ -236,9 +236,9 @@ def test_somebody_elses_broker(name, live, tmp_path):
 @every_broker
 def test_up_says_when_the_scripts_would_look_elsewhere(name, prepare):
     broker = prepare(name)
-    other = BROKERS[name].settings({BROKERS[name].ports[0].setting: "1"})
-    elsewhere = {key: other[key] for key in BROKERS[name].addresses}
-    ended = up(broker, **elsewhere)
+    kind = BROKERS[name]
+    nowhere = kind.addresses_on({port.setting: "1" for port in kind.ports})
+    ended = up(broker, **nowhere)
     assert ended.status == 1
     assert "Make them agree in .env" in only_line(ended)
 
