@@ -42,13 +42,20 @@ class Instance:
 
     def roots(self) -> list[psutil.Process]:
         """Those of the processes that no other of them has started."""
-        processes = self.processes()
-        pids = {process.pid for process in processes}
-        return [process for process in processes if process.ppid() not in pids]
+        parents = {}
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):  # it may end while we look
+                parents[process] = process.ppid()
+        pids = {process.pid for process in parents}
+        return [process for process, parent in parents.items() if parent not in pids]
 
     def memory(self) -> int:
         """Resident memory of all processes together, in bytes."""
-        return sum(process.memory_info().rss for process in self.processes())
+        total = 0
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+        return total
 
     def start(self, report: Callable[[str], None]) -> str:
         """Start the broker and wait until it answers; returns its version.

@@ -44,6 +44,9 @@ def main():
     tags = iter(range(1, COUNT + 1))  # RabbitMQ numbers the messages of a channel so
     persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
+    def opened(connection):
+        connection.channel(on_open_callback=start)
+
     def start(channel):
         def send(_):
             while len(unconfirmed) < int(window) and (tag := next(tags, None)):
@@ -72,9 +75,7 @@ def main():
         connection.ioloop.stop()
 
     began = time.monotonic()
-    connection = pika.SelectConnection(
-        NODES[0], lambda it: it.channel(on_open_callback=start), ended, ended
-    )
+    connection = pika.SelectConnection(NODES[0], opened, ended, ended)
     connection.ioloop.start()
     if ends[0]:
         print(f"{COUNT - sum(confirms)} of {COUNT} payments are not confirmed")
