@@ -1,6 +1,7 @@
 # make demo                            the work queue on RabbitMQ, in three tabs
 # make demo PATTERN=rabbitmq/fanout    another walkthrough
 # make test                            every walkthrough and every bad input
+# make test-rabbitmq-4.3               the same for RabbitMQ 4.3; needs Debian and root
 # make lint                            style and format
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint
+.PHONY: demo test test-rabbitmq-4.3 lint
 
 demo: $(VENV)/ready
 	@$(RUN) -m lab up $(BROKER)
@@ -17,6 +18,9 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(RUN) -m pytest -n 3
+
+test-rabbitmq-4.3: $(VENV)/ready
+	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 3 -k rabbitmq
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

@@ -19,15 +19,31 @@ POLICY_FORBIDS = "#!/bin/sh\nexit 101\n"
 
 @dataclass(frozen=True)
 class SystemProgram:
-    """A program that the system's package manager installs."""
+    """A program that the system's package manager installs.
+
+    An environment variable can name another one: LAB_RABBITMQ_SERVER takes the place
+    of rabbitmq-server.
+    """
 
     name: str
     paths: tuple[str, ...]  # looked at in this order, before PATH
     debian_package: str
     install_commands: Mapping[str, str]  # package manager -> what to type
 
+    @property
+    def setting(self) -> str:
+        """The environment variable that names another program."""
+        return "LAB_" + self.name.upper().replace("-", "_")
+
     def find(self) -> str | None:
-        """The program's path, or None where it is not installed."""
+        """The program's path, or None where it is not installed.
+
+        Raises LabError when the environment names one that cannot be run.
+        """
+        if named := os.environ.get(self.setting):
+            if found := shutil.which(named):
+                return os.path.abspath(found)
+            raise LabError(f"{self.setting}={named} is no program that can be run.")
         for path in self.paths:
             if os.access(path, os.X_OK):
                 return path

@@ -2,6 +2,9 @@
 
 ``pytest --live`` runs the walkthroughs on the brokers that the settings name instead,
 and starts, stops and kills none.
+
+TEST_RABBITMQ_VERSION=4.3.6 in the environment makes every test fail on another RabbitMQ
+that these tests start.
 """
 
 import os
@@ -33,6 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the walkthroughs on brokers that are already up",
     )
+
+
+def pytest_report_header() -> list[str]:
+    return [
+        f"{broker.title}: {version}, checked at each start"
+        for broker in BROKERS.values()
+        if (version := wanted_version(broker.name))
+    ]
+
+
+def wanted_version(name: str) -> str | None:
+    return os.environ.get(f"TEST_{name.upper()}_VERSION")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
@@ -69,7 +84,8 @@ def new_broker(prepare) -> Callable[[str], Live]:
 
     def start(name: str) -> Live:
         broker = prepare(name)
-        broker.instance.start(print)
+        version = broker.instance.start(print)
+        assert version == (wanted_version(name) or version)
         return broker
 
     return start

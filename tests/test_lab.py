@@ -378,6 +378,24 @@ def test_a_missing_program_is_named_with_its_cure(monkeypatch, tmp_path):
         program.provide(print)
 
 
+def test_the_environment_can_name_the_program(monkeypatch, tmp_path):
+    """Before the installed one. For a wrong path nothing is installed."""
+    program = SystemProgram(
+        name="some-server",
+        paths=("/bin/sh",),
+        debian_package="no-such-server",
+        install_commands={},
+    )
+    assert program.provide(print) == {"program": "/bin/sh"}
+    named = tmp_path / "my server"
+    monkeypatch.setenv("LAB_SOME_SERVER", str(named))
+    with pytest.raises(LabError, match=r"LAB_SOME_SERVER=.* is no program"):
+        program.provide(print)
+    named.write_text("#!/bin/sh\n")
+    named.chmod(0o755)
+    assert program.provide(print) == {"program": str(named)}
+
+
 def test_a_package_does_not_start_its_service(monkeypatch, tmp_path):
     """While a package is installed, Debian's policy file says no; then it is gone."""
     policy = tmp_path / "policy-rc.d"
