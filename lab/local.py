@@ -44,11 +44,15 @@ class Instance:
         """Those of the processes that no other of them has started."""
         processes = self.processes()
         pids = {process.pid for process in processes}
-        return [process for process in processes if process.ppid() not in pids]
+        return [process for process in processes if parent(process) not in pids]
 
     def memory(self) -> int:
         """Resident memory of all processes together, in bytes."""
-        return sum(process.memory_info().rss for process in self.processes())
+        used = 0
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                used += process.memory_info().rss
+        return used
 
     def start(self, report: Callable[[str], None]) -> str:
         """Start the broker and wait until it answers; returns its version.
@@ -176,6 +180,13 @@ def marked(process: psutil.Process, home: Path) -> bool:
         )
     except (psutil.Error, OSError):
         return False  # somebody else's, or gone in the meantime
+
+
+def parent(process: psutil.Process) -> int | None:
+    """The id of the process that has started it; None where it has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def terminate(process: psutil.Process) -> None:
