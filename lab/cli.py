@@ -199,7 +199,8 @@ def down(brokers: list[Broker]) -> None:
         here = instance(broker)
         with progress(f"Stopping {broker.title}"):
             stopped = here.stop()
-        if docker.running(broker, here.settings):
+        # Also a container on other ports, from before a change of .env.
+        if docker.containers(broker):
             docker.down(broker, here.settings)
             stopped = True
         if stopped:
@@ -214,7 +215,8 @@ def down(brokers: list[Broker]) -> None:
 def logs(broker: str, follow: bool) -> None:
     """Show what a broker has logged."""
     here = instance(BROKERS[broker])
-    if docker.running(here.broker, here.settings):
+    # Also of a container that has ended: its log says why.
+    if docker.containers(here.broker) and not here.processes():
         docker.logs(here.broker, here.settings, follow=follow)
     elif here.log.exists():
         how = ["-F", "-n", "100"] if follow else ["-n", "+1"]

@@ -51,7 +51,12 @@ def prepare(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
         broker = BROKERS[name]
         # A blank, because users have folders with blanks.
         home = tmp_path_factory.mktemp("lab home")
-        environment = own_ports(broker) | {"LAB_HOME": str(home)}
+        environment = own_ports(broker) | {
+            "LAB_HOME": str(home),
+            # Of this project there are no containers: `lab down` in a test must not
+            # find those of the user's own.
+            "COMPOSE_PROJECT_NAME": "message-broker-lab-tests",
+        }
         instance = Instance(broker, home / name, environment)
         instances.append(instance)
         settings = instance.settings

@@ -13,6 +13,7 @@ import pytest
 from lab import software
 from lab.broker import LabError
 from lab.brokers import BROKERS
+from lab.docker import engine_answers
 from lab.local import Instance
 from lab.software import SystemProgram
 from lab.walkthrough import walkthroughs
@@ -175,6 +176,30 @@ def test_a_broker_that_dies_while_starting_is_one_line(name, prepare):
     assert f"python -m lab logs {name}" in line
     assert lab("logs", name, environment=env(broker)).out
     assert broker.instance.processes() == []
+
+
+@every_broker
+@pytest.mark.parametrize("engine", ["no docker", "docker without engine"])
+def test_up_with_docker_where_none_answers_is_one_line(name, engine, prepare, tmp_path):
+    broker = prepare(name)
+    if engine == "docker without engine":
+        docker = tmp_path / "docker"
+        docker.write_text("#!/bin/sh\nexit 1\n")
+        docker.chmod(0o755)
+    ended = lab("up", name, "--docker", environment=env(broker, PATH=str(tmp_path)))
+    assert ended.status == 1
+    assert only_line(ended).startswith("No Docker Engine with docker compose")
+
+
+@pytest.mark.parametrize(("api", "is_new_enough"), [("1.41", False), ("1.44", True)])
+def test_an_engine_that_is_too_old_for_the_compose_file(
+    api, is_new_enough, monkeypatch, tmp_path
+):
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho {api}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert engine_answers() == is_new_enough
 
 
 @every_broker
