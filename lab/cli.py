@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab import docker, screen
-from lab.broker import ROOT, Broker, LabError, Thing, Unavailable, fill
+from lab.broker import ROOT, Broker, Endpoint, LabError, Thing, Unavailable, fill
 from lab.brokers import BROKERS
 from lab.local import Instance, lab_home
 from lab.replay import Difference, Replay
@@ -151,19 +151,24 @@ def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
 
 
 def started_by_lab(here: Instance) -> str:
-    """How the lab runs this broker; empty where it does not."""
+    """How the lab runs the broker that the scripts use; empty where it does not."""
+    if not all(is_ours(here, end) for end in here.broker.endpoints(here.settings)):
+        return ""
     if here.processes():
         return f"local, {here.memory() / 1e6:.0f} MB"
     return "in Docker" if docker.running(here.broker, here.settings) else ""
 
 
+def is_ours(here: Instance, end: Endpoint) -> bool:
+    """Whether a broker that the lab starts would answer there."""
+    port = int(here.settings[here.broker.ports[0].setting])
+    return end.host in ("localhost", "127.0.0.1") and end.port == port
+
+
 def check_address(here: Instance) -> None:
     """Raises LabError where the scripts would not look for a broker that we start."""
-    port = int(here.settings[here.broker.ports[0].setting])
-    if not any(
-        end.host in ("localhost", "127.0.0.1") and end.port == port
-        for end in here.broker.endpoints(here.settings)
-    ):
+    if not any(is_ours(here, end) for end in here.broker.endpoints(here.settings)):
+        port = here.settings[here.broker.ports[0].setting]
         names = " and ".join(here.broker.addresses)
         raise LabError(
             f"{here.broker.title} would start on localhost:{port}, but {names} "

@@ -258,6 +258,25 @@ def test_somebody_elses_broker(name, live, tmp_path):
 
 
 @every_broker
+def test_a_broker_elsewhere_is_somebody_elses(name, live, new_broker):
+    """With one broker of its own, the lab still asks before it touches another."""
+    mine, other = live(name), new_broker(name)
+    elsewhere = env(
+        mine, **{key: other.settings[key] for key in BROKERS[name].addresses}
+    )
+    consumer = next(each.script for each in other.row.heard)
+    with Tab(script(consumer).path, environment=elsewhere) as tab:
+        assert tab.line()
+    before = other.row.things(other.settings)
+    assert before
+    assert lab("reset", name, environment=elsewhere).status == 1
+    assert other.row.things(other.settings) == before
+    assert "not started by the lab" in only_line(
+        lab("status", name, environment=elsewhere)
+    )
+
+
+@every_broker
 def test_up_says_when_the_scripts_would_look_elsewhere(name, prepare):
     broker = prepare(name)
     other = BROKERS[name].settings({BROKERS[name].ports[0].setting: "1"})
