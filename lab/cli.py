@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab import docker, screen
-from lab.broker import ROOT, Broker, LabError, Thing, Unavailable, fill
+from lab.broker import ROOT, Broker, Endpoint, LabError, Thing, Unavailable, fill
 from lab.brokers import BROKERS
 from lab.local import Instance, lab_home
 from lab.replay import Difference, Replay
@@ -142,13 +142,7 @@ def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
         if not error.refused:
             raise
     check_address(here)
-    has_docker = use_docker is not False and docker.engine_answers()
-    if use_docker and not has_docker:
-        raise LabError(
-            "Docker cannot be used here: `docker info` and `docker compose version` "
-            "must both work. Without Docker: --local."
-        )
-    if has_docker:
+    if use_docker or (use_docker is None and docker.engine_answers()):
         here.check_ports()
         docker.up(broker, here.settings)
         return here.wait_until_ready(), started_by_lab(here) or "in Docker"
@@ -158,19 +152,24 @@ def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
 
 
 def started_by_lab(here: Instance) -> str:
-    """How the lab runs this broker; empty where it does not."""
+    """How the lab runs the broker that the scripts use; empty where it does not."""
+    if not all(is_ours(here, end) for end in here.broker.endpoints(here.settings)):
+        return ""
     if here.processes():
         return f"local, {here.memory() / 1e6:.0f} MB"
     return "in Docker" if docker.running(here.broker, here.settings) else ""
 
 
+def is_ours(here: Instance, end: Endpoint) -> bool:
+    """Whether a broker that the lab starts would answer there."""
+    port = int(here.settings[here.broker.ports[0].setting])
+    return end.host in ("localhost", "127.0.0.1") and end.port == port
+
+
 def check_address(here: Instance) -> None:
     """Raises LabError where the scripts would not look for a broker that we start."""
-    port = int(here.settings[here.broker.ports[0].setting])
-    if not any(
-        end.host in ("localhost", "127.0.0.1") and end.port == port
-        for end in here.broker.endpoints(here.settings)
-    ):
+    if not any(is_ours(here, end) for end in here.broker.endpoints(here.settings)):
+        port = here.settings[here.broker.ports[0].setting]
         names = " and ".join(here.broker.addresses)
         raise LabError(
             f"{here.broker.title} would start on localhost:{port}, but {names} "
@@ -207,7 +206,8 @@ def down(brokers: list[Broker]) -> None:
         here = instance(broker)
         with progress(f"Stopping {broker.title}"):
             stopped = here.stop()
-        if docker.running(broker, here.settings):
+        # Also a container on other ports, from before a change of .env.
+        if docker.containers(broker):
             docker.down(broker, here.settings)
             stopped = True
         if stopped:
@@ -222,7 +222,8 @@ def down(brokers: list[Broker]) -> None:
 def logs(broker: str, follow: bool) -> None:
     """Show what a broker has logged."""
     here = instance(BROKERS[broker])
-    if docker.running(here.broker, here.settings):
+    # Also of a container that has ended: its log says why.
+    if docker.containers(here.broker) and not here.processes():
         docker.logs(here.broker, here.settings, follow=follow)
     elif here.log.exists():
         how = ["-F", "-n", "100"] if follow else ["-n", "+1"]

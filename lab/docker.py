@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 
@@ -10,25 +9,36 @@ from lab.broker import ROOT, Broker, LabError
 
 ANSWER_SECONDS = 10
 
+# Docker Engine 25. Compose refuses a health check's start_interval on older ones.
+OLDEST_API = (1, 44)
+
 
 def engine_answers() -> bool:
-    """Whether ``docker compose`` can be used here."""
-    return bool(shutil.which("docker")) and all(
-        quietly(*command) is not None
-        for command in (["docker", "compose", "version"], ["docker", "info"])
-    )
+    """Whether ``docker compose`` can be used here with docker-compose.yml."""
+    if quietly("docker", "compose", "version") is None:
+        return False
+    api = quietly("docker", "version", "--format", "{{.Server.APIVersion}}")
+    return api is not None and tuple(map(int, api.split("."))) >= OLDEST_API
+
+
+def containers(broker: Broker) -> list[dict]:
+    """The broker's containers, also those that have ended."""
+    found = []
+    # One JSON object a line; before Compose 2.21 one list of them.
+    listed = quietly("docker", "compose", "ps", "--all", "--format", "json") or ""
+    for line in listed.splitlines():
+        entry = json.loads(line)
+        found += entry if isinstance(entry, list) else [entry]
+    return [each for each in found if each["Service"] in broker.services]
 
 
 def running(broker: Broker, settings: Mapping[str, str]) -> bool:
     """Whether all of the broker's containers run, on the ports of these settings."""
     names, ports = set(), set()
-    # One JSON object a line; before Compose 2.21 one list of them.
-    for line in (compose_output("ps", "--format", "json") or "").splitlines():
-        found = json.loads(line)
-        for container in found if isinstance(found, list) else [found]:
-            if container["State"] == "running":
-                names.add(container["Service"])
-                ports |= {p["PublishedPort"] for p in container["Publishers"] or ()}
+    for container in containers(broker):
+        if container["State"] == "running":
+            names.add(container["Service"])
+            ports |= {p["PublishedPort"] for p in container["Publishers"] or ()}
     return names >= set(broker.services) and ports >= {
         int(settings[port.setting]) for port in broker.ports
     }
@@ -36,7 +46,17 @@ def running(broker: Broker, settings: Mapping[str, str]) -> bool:
 
 def up(broker: Broker, settings: Mapping[str, str]) -> None:
     """Create and start the containers and wait for their health checks."""
-    compose(settings, "up", "--detach", "--wait", *broker.services)
+    if not engine_answers():
+        raise LabError(
+            "no Docker Engine with docker compose answers here, in version 25 or "
+            "newer. Start Docker, or leave --docker out."
+        )
+    try:
+        compose(settings, "up", "--detach", "--wait", *broker.services)
+    except LabError as error:
+        raise LabError(
+            f"{error} What {broker.title} itself says: python -m lab logs {broker.name}"
+        ) from None
 
 
 def down(broker: Broker, settings: Mapping[str, str]) -> None:
@@ -55,11 +75,9 @@ def compose(settings: Mapping[str, str], *arguments: str) -> None:
         command, cwd=ROOT, env={**os.environ, **settings}
     ).returncode
     if status:
-        raise LabError(f"{' '.join(command)} failed with status {status}.")
-
-
-def compose_output(*arguments: str) -> str | None:
-    return quietly("docker", "compose", *arguments) if shutil.which("docker") else None
+        raise LabError(
+            f"{' '.join(command)} failed with status {status}. The lines above say why."
+        )
 
 
 def quietly(*command: str) -> str | None:

@@ -42,20 +42,17 @@ class Instance:
 
     def roots(self) -> list[psutil.Process]:
         """Those of the processes that no other of them has started."""
-        parents = {}
-        for process in self.processes():
-            with suppress(psutil.NoSuchProcess):  # it may end while we look
-                parents[process] = process.ppid()
-        pids = {process.pid for process in parents}
-        return [process for process, parent in parents.items() if parent not in pids]
+        processes = self.processes()
+        pids = {process.pid for process in processes}
+        return [process for process in processes if parent(process) not in pids]
 
     def memory(self) -> int:
         """Resident memory of all processes together, in bytes."""
-        total = 0
+        used = 0
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-        return total
+                used += process.memory_info().rss
+        return used
 
     def start(self, report: Callable[[str], None]) -> str:
         """Start the broker and wait until it answers; returns its version.
@@ -183,6 +180,13 @@ def marked(process: psutil.Process, home: Path) -> bool:
         )
     except (psutil.Error, OSError):
         return False  # somebody else's, or gone in the meantime
+
+
+def parent(process: psutil.Process) -> int | None:
+    """The id of the process that has started it; None where it has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def terminate(process: psutil.Process) -> None:

@@ -67,7 +67,14 @@ def prepare(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
         # A blank, because users have folders with blanks.
         home = tmp_path_factory.mktemp("lab home")
         ports = own_ports(broker)
-        environment = ports | broker.addresses_on(ports) | {"LAB_HOME": str(home)}
+        environment = {
+            **ports,
+            **broker.addresses_on(ports),
+            "LAB_HOME": str(home),
+            # Of this project there are no containers: `lab down` in a test must not
+            # find those of the user's own.
+            "COMPOSE_PROJECT_NAME": "message-broker-lab-tests",
+        }
         instance = Instance(broker, home / name, environment)
         instances.append(instance)
         settings = instance.settings

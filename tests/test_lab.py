@@ -14,6 +14,7 @@ import pytest
 from lab import software
 from lab.broker import LabError
 from lab.brokers import BROKERS
+from lab.docker import engine_answers
 from lab.local import Instance
 from lab.software import SystemProgram
 from lab.walkthrough import walkthroughs
@@ -179,6 +180,30 @@ def test_a_broker_that_dies_while_starting_is_one_line(name, prepare):
 
 
 @every_broker
+@pytest.mark.parametrize("engine", ["no docker", "docker without engine"])
+def test_up_with_docker_where_none_answers_is_one_line(name, engine, prepare, tmp_path):
+    broker = prepare(name)
+    if engine == "docker without engine":
+        docker = tmp_path / "docker"
+        docker.write_text("#!/bin/sh\nexit 1\n")
+        docker.chmod(0o755)
+    ended = lab("up", name, "--docker", environment=env(broker, PATH=str(tmp_path)))
+    assert ended.status == 1
+    assert only_line(ended).startswith("No Docker Engine with docker compose")
+
+
+@pytest.mark.parametrize(("api", "is_new_enough"), [("1.41", False), ("1.44", True)])
+def test_an_engine_that_is_too_old_for_the_compose_file(
+    api, is_new_enough, monkeypatch, tmp_path
+):
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\necho {api}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert engine_answers() == is_new_enough
+
+
+@every_broker
 def test_ctrl_c_while_starting_leaves_nothing(name, prepare):
     broker = prepare(name)
     starting = pexpect.spawn(
@@ -231,6 +256,25 @@ def test_somebody_elses_broker(name, live, tmp_path):
     assert broker.row.things(broker.settings) == before
     assert lab("reset", name, "--yes", environment=stranger).status == 0
     assert broker.row.things(broker.settings) == set()
+
+
+@every_broker
+def test_a_broker_elsewhere_is_somebody_elses(name, live, new_broker):
+    """With one broker of its own, the lab still asks before it touches another."""
+    mine, other = live(name), new_broker(name)
+    elsewhere = env(
+        mine, **{key: other.settings[key] for key in BROKERS[name].addresses}
+    )
+    consumer = next(each.script for each in other.row.heard)
+    with Tab(script(consumer).path, environment=elsewhere) as tab:
+        assert tab.line()
+    before = other.row.things(other.settings)
+    assert before
+    assert lab("reset", name, environment=elsewhere).status == 1
+    assert other.row.things(other.settings) == before
+    assert "not started by the lab" in only_line(
+        lab("status", name, environment=elsewhere)
+    )
 
 
 @every_broker
