@@ -2,6 +2,7 @@
 # make demo PATTERN=rabbitmq/fanout    another walkthrough
 # make test                            every walkthrough and every bad input
 # make test-rabbitmq-4.3               the same for RabbitMQ 4.3; needs Debian and root
+# make bench                           figures: times, memory, messages per second
 # make lint                            style and format
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-rabbitmq-4.3 lint
+.PHONY: demo test test-rabbitmq-4.3 bench lint
 
 demo: $(VENV)/ready
 	@$(RUN) -m lab up $(BROKER)
@@ -21,6 +22,10 @@ test: $(VENV)/ready
 
 test-rabbitmq-4.3: $(VENV)/ready
 	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 3 -k rabbitmq
+
+bench: $(VENV)/ready
+	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
+	$(RUN) benchmarks/rabbitmq.py
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

@@ -32,7 +32,7 @@ HOSTS = ", ".join(f"{node.host}:{node.port}" for node in NODES)
 for node in NODES:
     node.socket_timeout = node.stack_timeout = 4  # seconds until a silent port fails
 
-COUNT = 2000
+COUNT = 5000
 
 
 def main():

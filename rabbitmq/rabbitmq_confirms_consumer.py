@@ -42,7 +42,7 @@ def main():
             nonlocal received
             received += 1
             channel.basic_ack(method.delivery_tag)
-            if received % 2000 == 0:
+            if received % 5000 == 0:
                 print(f"Received {received} payments")
 
         channel.basic_consume("royalties", count)

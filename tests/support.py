@@ -111,8 +111,10 @@ class Ended(NamedTuple):
 def finish(process: subprocess.Popen, seconds: float = PATIENCE) -> Ended:
     try:
         out, error = process.communicate(timeout=seconds)
-    finally:
+    except subprocess.TimeoutExpired:
         process.kill()
+        process.communicate()
+        raise
     return Ended(process.returncode, out.splitlines(), error.splitlines())
 
 

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pika
 import pytest
@@ -146,13 +146,32 @@ def test_x_death_says_why_and_where(rabbitmq, channel):
 # Confirms
 
 ASYNC = script("rabbitmq_confirms_async_producer.py").path
-PAYMENTS = 2000
+PAYMENTS = 5000
 
 
 def payments_stored(rabbitmq) -> int:
     with channel_to(rabbitmq.settings) as channel:
-        queue = channel.queue_declare("royalties", durable=True)
-        return queue.method.message_count
+        return payments_in_queue(channel)
+
+
+def payments_in_queue(channel) -> int:
+    return channel.queue_declare("royalties", durable=True).method.message_count
+
+
+def kill_at_work(rabbitmq) -> None:
+    """SIGKILL the broker as soon as it has the first payment, and without delay.
+
+    All payments are sent within a third of a second: there is no time to look for the
+    broker's processes, or to open a connection.
+    """
+    processes = rabbitmq.instance.processes()
+    with suppress(pika.exceptions.AMQPError), channel_to(rabbitmq.settings) as channel:
+        deadline = time.monotonic() + PATIENCE
+        while not payments_in_queue(channel):
+            assert time.monotonic() < deadline
+        for process in processes:
+            process.kill()
+    rabbitmq.instance.kill()
 
 
 def test_confirmed_messages_survive_the_death_of_the_broker(new_broker):
@@ -160,7 +179,7 @@ def test_confirmed_messages_survive_the_death_of_the_broker(new_broker):
     for path, *window in (
         [script("rabbitmq_confirms_producer.py").path], [ASYNC, "100"], [ASYNC]
     ):  # fmt: skip
-        ended = run(path, *window, environment=rabbitmq.environment)
+        ended = finish(start(path, *window, environment=rabbitmq.environment), 60)
         assert ended.status == 0
         assert ended.out[0].startswith(f"Confirmed {PAYMENTS} payments")
     rabbitmq.instance.kill()
@@ -173,8 +192,7 @@ def test_the_number_of_unconfirmed_messages_is_true(window, new_broker):
     """The broker dies in mid-run: what was confirmed is there, and little else."""
     rabbitmq = new_broker("rabbitmq")
     producer = start(ASYNC, window, environment=rabbitmq.environment)
-    wait_until(lambda: payments_stored(rabbitmq) > 0)
-    rabbitmq.instance.kill()
+    kill_at_work(rabbitmq)
     ended = finish(producer, 10)
     assert ended.status == 1
     (line,) = ended.error
@@ -191,8 +209,7 @@ def test_a_producer_that_waits_for_each_confirm_notices_the_end(new_broker):
     rabbitmq = new_broker("rabbitmq")
     path = script("rabbitmq_confirms_producer.py").path
     producer = start(path, environment=rabbitmq.environment)
-    wait_until(lambda: payments_stored(rabbitmq) > 0)
-    rabbitmq.instance.kill()
+    kill_at_work(rabbitmq)
     ended = finish(producer, 10)
     assert ended.status == 1
     assert ended.out == []

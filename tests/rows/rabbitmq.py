@@ -172,7 +172,7 @@ RABBITMQ = Row(
         ),
         Heard(
             "rabbitmq_confirms_consumer.py",
-            publish("", "royalties", times=2000),
+            publish("", "royalties", times=5000),
             "Received * payments",
         ),
         Heard("rabbitmq_consumer.py", publish("", "music_tasks"), "Encoding {body}"),
