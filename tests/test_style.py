@@ -9,6 +9,7 @@ from dotenv import dotenv_values
 
 from lab.broker import ROOT
 from lab.brokers import BROKERS
+from lab.cli import main
 from lab.walkthrough import walkthroughs
 from tests.support import ANY_SCRIPT, SCRIPTS
 
@@ -140,6 +141,27 @@ def test_env_example_has_every_setting_with_its_default():
             read[name] = default
             assert each.path.read_text().count("getenv(") == 1
     assert read.items() <= example.items()
+
+
+def test_the_front_page_shows_commands_that_are_walked_through():
+    """What the root README tells to type in the tabs stands in a transcript."""
+    typed = re.findall(
+        r"^    (python \w+_\w+\.py.*)$", (ROOT / "README.md").read_text(), re.M
+    )
+    assert len(typed) >= 14
+    assert set(typed) <= COMMANDS
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", *(ROOT.glob("*/README.md")), *(s.path for s in SCRIPTS)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_the_labs_commands_are_understood(path):
+    """Each `python -m lab ...` that a page or a script names can be typed so."""
+    for typed in re.findall(r"python -m lab ([a-z]+[a-z /-]*)", path.read_text()):
+        command, *arguments = typed.split()
+        main.commands[command].make_context(command, list(arguments))
 
 
 def links(path) -> list[str]:
