@@ -205,6 +205,15 @@ def test_the_number_of_unconfirmed_messages_is_true(window, new_broker):
     assert confirmed <= payments_stored(rabbitmq) <= confirmed + int(window)
 
 
+def test_a_closed_channel_ends_the_asynchronous_producer(rabbitmq, channel):
+    """The queue is another one than it declares: RabbitMQ closes its channel."""
+    channel.queue_declare("royalties", durable=True, arguments={"x-max-length": 7})
+    ended = run(ASYNC, environment=rabbitmq.environment)
+    assert ended.status == 1
+    assert ended.out == [f"{PAYMENTS} of {PAYMENTS} payments are not confirmed"]
+    assert len(ended.error) == 1
+
+
 def test_a_producer_that_waits_for_each_confirm_notices_the_end(new_broker):
     rabbitmq = new_broker("rabbitmq")
     path = script("rabbitmq_confirms_producer.py").path
