@@ -41,7 +41,7 @@ def main():
         print(f"Usage: python {sys.argv[0]} [WINDOW]", file=sys.stderr)
         sys.exit(2)
     unconfirmed, confirms, ends = set(), [], []
-    tags = iter(range(1, COUNT + 1))  # RabbitMQ numbers the messages of a channel so
+    tags = iter(range(1, COUNT + 1))  # RabbitMQ counts a channel's messages alike
     persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
     def opened(connection):
@@ -57,6 +57,7 @@ def main():
         def settle(frame):
             if isinstance(frame.method, pika.spec.Basic.Nack):
                 ended(channel, pika.exceptions.NackError([]))
+                return
             tag, multiple = frame.method.delivery_tag, frame.method.multiple
             # With multiple, one confirm stands for all messages up to its tag.
             settled = {each for each in unconfirmed if each <= tag and multiple}
