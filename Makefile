@@ -18,10 +18,10 @@ demo: $(VENV)/ready
 	@$(RUN) -m lab run $(PATTERN)
 
 test: $(VENV)/ready
-	$(RUN) -m pytest -n 6
+	$(RUN) -m pytest -n 4
 
 test-rabbitmq-4.3: $(VENV)/ready
-	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 6 -k rabbitmq
+	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 4 -k rabbitmq
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt

@@ -131,8 +131,15 @@ def up(brokers: list[Broker], use_docker: bool | None) -> None:
 
 def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
     """Start a broker unless it is up; returns its version and who runs it."""
+    with here.locked():
+        return bring_up_alone(here, use_docker)
+
+
+def bring_up_alone(here: Instance, use_docker: bool | None) -> tuple[str, str]:
     broker = here.broker
     how = started_by_lab(here)
+    if not how:
+        here.stop()  # what has outlived the broker, or a broker on another port
     if how:
         with progress(f"Waiting for {broker.title}"):
             return here.wait_until_ready(), f"{how}, as before"
@@ -155,7 +162,7 @@ def started_by_lab(here: Instance) -> str:
     """How the lab runs the broker that the scripts use; empty where it does not."""
     if not all(is_ours(here, end) for end in here.broker.endpoints(here.settings)):
         return ""
-    if here.processes():
+    if here.is_running():
         return f"local, {here.memory() / 1e6:.0f} MB"
     return "in Docker" if docker.running(here.broker, here.settings) else ""
 
@@ -297,7 +304,12 @@ def things_of(broker: Broker, walkthrough: Walkthrough) -> tuple[Thing, ...]:
     """What the walkthrough's pattern leaves behind. A pattern may have several."""
     slug = walkthrough.name.split("/")[1]
     return next(
-        (things for name, things in broker.creates.items() if slug.startswith(name)), ()
+        (
+            things
+            for name, things in broker.creates.items()
+            if slug == name or slug.startswith(f"{name}-")
+        ),
+        (),
     )
 
 

@@ -27,9 +27,20 @@ def containers(broker: Broker) -> list[dict]:
     # One JSON object a line; before Compose 2.21 one list of them.
     listed = quietly("docker", "compose", "ps", "--all", "--format", "json") or ""
     for line in listed.splitlines():
-        entry = json.loads(line)
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # a warning, not a container
         found += entry if isinstance(entry, list) else [entry]
-    return [each for each in found if each["Service"] in broker.services]
+    # Compose tells projects apart by the name of their folder only. Another checkout
+    # of the same name is not ours.
+    ours = f"com.docker.compose.project.working_dir={ROOT}"
+    return [
+        each
+        for each in found
+        if each["Service"] in broker.services
+        and ours in (each.get("Labels") or ours).split(",")
+    ]
 
 
 def running(broker: Broker, settings: Mapping[str, str]) -> bool:

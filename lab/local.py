@@ -1,11 +1,12 @@
 """A broker as processes of this machine, with its data in a folder of its own."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,8 +18,15 @@ from lab.broker import ROOT, Broker, LabError, Unavailable, fill
 # asking the system: there is no PID file to get lost or to name a stranger.
 MARK = "MESSAGE_BROKER_LAB"
 
+# What a broker gets of the user's environment. Of the rest, RABBITMQ_... or JAVA_...
+# variables could send it to other data or ports.
+INHERITED = ("PATH", "LANG", "TMPDIR", "TZ", "USER", "LOGNAME")
+INHERITED_PREFIXES = ("LC_", "LAB_")
+
 STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
 POLL_SECONDS = 0.2
+# How long a broker that listens may refuse us while it starts, in seconds.
+REFUSAL_SECONDS = 15
 
 
 def lab_home() -> Path:
@@ -45,6 +53,39 @@ class Instance:
         processes = self.processes()
         pids = {process.pid for process in processes}
         return [process for process in processes if parent(process) not in pids]
+
+    def is_running(self) -> bool:
+        """Whether the broker itself runs, or starts, on the port of the settings.
+
+        A helper that has outlived it, or a broker on another port, does not count.
+        """
+        port = int(self.settings[self.broker.ports[0].setting])
+        youngest = time.time() - self.broker.ready_seconds
+        for process in self.processes():
+            with suppress(psutil.Error):
+                if any(
+                    each.status == psutil.CONN_LISTEN and each.laddr.port == port
+                    for each in process.net_connections("tcp")
+                ):
+                    return True
+                if process.create_time() > youngest and not is_taken(port):
+                    return True
+        return False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep out every other start of this instance. Raises LabError."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            lock = (self.home / "lock").open("w")
+        except OSError as error:
+            raise LabError(
+                f"cannot write to {self.home}: {error.strerror}. Mend its permissions, "
+                "or name another folder in LAB_HOME."
+            ) from None
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def memory(self) -> int:
         """Resident memory of all processes together, in bytes."""
@@ -87,7 +128,7 @@ class Instance:
                             [fill(part, values) for part in process.command],
                             cwd=self.home,
                             env={
-                                **os.environ,
+                                **inherited(),
                                 MARK: str(self.home),
                                 **{
                                     name: fill(value, values)
@@ -112,6 +153,7 @@ class Instance:
         Raises LabError when one of its processes ends, or when the time is over.
         """
         deadline = time.monotonic() + self.broker.ready_seconds
+        refusals_end = None
         title, name = self.broker.title, self.broker.name
         while True:
             for process in self.started:
@@ -124,7 +166,14 @@ class Instance:
             try:
                 return self.broker.probe(self.settings)
             except Unavailable as error:
-                if time.monotonic() > deadline:
+                now = time.monotonic()
+                if error.refused:
+                    refusals_end = None
+                elif refusals_end is None:
+                    refusals_end = now + REFUSAL_SECONDS
+                elif now > refusals_end:
+                    raise
+                if now > deadline:
                     raise LabError(
                         f"{title} was not ready within "
                         f"{self.broker.ready_seconds:g} seconds: {error}"
@@ -158,11 +207,11 @@ class Instance:
 
     def kill(self) -> None:
         """End all processes at once, as a power cut would."""
-        processes = self.processes()
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        while processes := self.processes():
+            for process in processes:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=STOP_SECONDS)
         self.reap()
 
     def reap(self) -> None:
@@ -180,6 +229,14 @@ def marked(process: psutil.Process, home: Path) -> bool:
         )
     except (psutil.Error, OSError):
         return False  # somebody else's, or gone in the meantime
+
+
+def inherited() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in INHERITED or name.startswith(INHERITED_PREFIXES)
+    }
 
 
 def parent(process: psutil.Process) -> int | None:

@@ -202,7 +202,7 @@ class RunningTab:
             ending = f"status {status}" if by_signal is None else f"signal {by_signal}"
             raise Difference(
                 f"{self.tab.name}: {self.command.text} ended with {ending} "
-                f"instead of status {self.command.status}"
+                f"instead of status {self.command.status}: {self.lines[-3:]}"
             )
         if self.command.goes_on and self.stopped_by is None:
             raise Difference(
@@ -334,7 +334,7 @@ class Replay:
         news = [tab.read() for tab in ready]
         for group in self.walkthrough.groups:
             if not agrees(group, *self.group(group)) or (
-                group.way != "share"
+                group.way in ("exact", "any")
                 and any(self.tabs[name].is_cut_short for name in group.tabs)
             ):
                 raise Difference(self.report())

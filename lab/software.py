@@ -1,5 +1,6 @@
 """Where the programs of local brokers come from."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from lab.broker import LabError
 # Debian's way to let an administrator forbid that a package starts its service:
 # https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
 POLICY = Path("/usr/sbin/policy-rc.d")
-POLICY_FORBIDS = "#!/bin/sh\nexit 101\n"
+POLICY_FORBIDS = "#!/bin/sh\n# Written by message-broker-lab: delete it.\nexit 101\n"
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class SystemProgram:
     def provide(self, report: Callable[[str], None]) -> dict[str, str]:
         """As ``Software.provide``; the template value is ``$program``."""
         if not self.find() and os.geteuid() == 0 and shutil.which("apt-get"):
-            report(
-                f"Installing the package {self.debian_package} with apt-get, as root"
-            )
-            apt_install(self.debian_package)
+            with one_at_a_time():
+                if not self.find():  # somebody else may have just installed it
+                    package = self.debian_package
+                    report(f"Installing the package {package} with apt-get, as root")
+                    apt_install(package)
         program = self.find()
         if program is None:
             raise LabError(f"{self.name} is not installed. {self.advice()}")
@@ -90,12 +92,21 @@ def apt_install(package: str) -> None:
 
 
 @contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait until no other lab on this machine installs anything: tests run at once."""
+    with (Path(tempfile.gettempdir()) / "message-broker-lab.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def services_held() -> Iterator[None]:
     """While this lasts, packages do not start their services.
 
     The lab starts a broker of its own; the system's would take the same port.
     """
-    if POLICY.exists():
+    # One with exactly our text was left behind by an installation that was killed.
+    if POLICY.exists() and POLICY.read_text() != POLICY_FORBIDS:
         yield
         return
     POLICY.write_text(POLICY_FORBIDS)

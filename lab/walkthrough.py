@@ -154,7 +154,7 @@ def build(name: str, title: str, text: list[str], blocks: list) -> Walkthrough:
         tab = Tab(marks.pop("tab"), read_commands(name, content))
         tabs.append(tab)
         for mark, value in marks.items():
-            if mark in ("swap", "share"):
+            if mark in ("swap", "share") and value.count(",") == 1:
                 groups.append(Group(mark, tuple(value.split(","))))
             elif (mark, value) == ("order", "any"):
                 groups.append(Group("any", (tab.name,)))
@@ -176,6 +176,10 @@ def read_commands(name: str, content: str) -> list[Command]:
     expects_status = False
     for line in content.splitlines():
         if expects_status:
+            if not line.isdecimal():
+                raise LabError(
+                    f"{name}: below '{SHOW_STATUS}' stands no status: {line}"
+                )
             commands[-1].status = int(line)
             expects_status = False
         elif line == SHOW_STATUS and commands:
@@ -188,4 +192,6 @@ def read_commands(name: str, content: str) -> list[Command]:
             commands[-1].keys.append((len(commands[-1].lines), line))
         else:
             commands[-1].lines.append(line)
+    if expects_status:
+        raise LabError(f"{name}: below '{SHOW_STATUS}' stands no status")
     return commands

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lab import software
-from lab.broker import LabError
+from lab.broker import ROOT, LabError
 from lab.brokers import BROKERS
 from lab.docker import engine_answers
 from lab.local import Instance
@@ -472,6 +472,6 @@ def test_an_instance_belongs_to_its_folder(tmp_path):
 
 def test_the_lab_names_a_missing_library():
     """Whoever has installed only requirements.txt learns what else is needed."""
-    ended = run("-S", "-m", "lab", environment={"PYTHONPATH": "."})
+    ended = run("-S", "-m", "lab", environment={"PYTHONPATH": str(ROOT)})
     assert ended.status == 1
     assert "pip install -r requirements-dev.txt" in only_line(ended)

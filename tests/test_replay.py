@@ -20,10 +20,10 @@ for line in sys.argv[1:]:
 """,
     "wait": f"""
 import sys, time
-print({READY!r})
-for line in sys.argv[1:]:
-    print(line)
 try:
+    print({READY!r})
+    for line in sys.argv[1:]:
+        print(line)
     time.sleep(60)
 except KeyboardInterrupt:
     pass
@@ -54,8 +54,8 @@ time.sleep(60)
 """,
     "wail": f"""
 import time
-print({READY!r})
 try:
+    print({READY!r})
     time.sleep(60)
 except KeyboardInterrupt:
     print("Traceback")
@@ -100,6 +100,10 @@ GOOD = {
     "Ctrl-C": [f"a\n$ python wait.py\n{READY}\n^C\n$ python say.py bye\nbye"],
     "kill": [f"a\n$ python stubborn.py\n{READY}\n^KILL\n$ python say.py bye\nbye"],
     "swap": ["a swap=a,b\n$ python say.py 2\n1", "b\n$ python say.py 1\n2"],
+    "swap of unequal tabs": [
+        "a swap=a,b\n$ python say.py 2 3\n1",
+        "b\n$ python say.py 1\n2\n3",
+    ],
     "share": [
         "a share=a,b\n$ python say.py go 1 2\ngo\n3",
         "b\n$ python say.py go 3\ngo\n2\n1",
@@ -169,6 +173,9 @@ def test_bad(blocks, play):
         "a\n$ rm -rf /",
         "a colour=red\n$ python say.py",
         "a swap=a,b\n$ python say.py",
+        "a swap=a\n$ python say.py",
+        "a\n$ python say.py\n$ echo $?",
+        "a\n$ python say.py\n$ echo $?\nno",
         "a order=any share=a,a\n$ python say.py",
         "a loose\n$ python say.py",
     ],

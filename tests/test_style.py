@@ -70,7 +70,14 @@ def test_skeleton(each):
     assert functions[0] == "main"
     assert not [node for node in tree.body if isinstance(node, ast.ClassDef)]
     assert isinstance(tree.body[-1], ast.If)
-    assert "Exception)" not in guard(each).replace("AMQPConnectorException)", "")
+    caught = [
+        node.type for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)
+    ]
+    assert None not in caught  # a bare except
+    names = {
+        name.id for kind in caught for name in ast.walk(kind) if hasattr(name, "id")
+    }
+    assert names.isdisjoint({"Exception", "BaseException"})
 
 
 @every_broker

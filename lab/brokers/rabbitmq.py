@@ -82,7 +82,12 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
         channel = connection.channel()
         actions = {"queue": channel.queue_delete, "exchange": channel.exchange_delete}
         for thing in things:
-            actions[thing.kind](thing.name)
+            try:
+                actions[thing.kind](thing.name)
+            except pika.exceptions.AMQPError as error:
+                raise Unavailable(
+                    f"RabbitMQ does not delete {thing}: {error!r}"
+                ) from None
 
 
 def queue(name: str) -> Thing:
@@ -131,8 +136,10 @@ RABBITMQ = Broker(
                 "RABBITMQ_LOGS": "-",
                 "RABBITMQ_PID_FILE": "$home/rabbitmq.pid",
                 "RABBITMQ_ENABLED_PLUGINS_FILE": "$home/enabled_plugins",
-                "RABBITMQ_CONFIG_FILE": "$config/rabbitmq.conf",
-                "RABBITMQ_CONFIG_FILES": "$home/conf.d/*.conf",
+                # The second is a pattern and would not find a path with brackets, so
+                # the ports, which must not be missed, are in the first.
+                "RABBITMQ_CONFIG_FILE": "$home/rabbitmq.conf",
+                "RABBITMQ_CONFIG_FILES": "$config/*.conf",
                 # Named so that the system's own files of these names are not read.
                 "RABBITMQ_CONF_ENV_FILE": "$home/rabbitmq-env.conf",
                 "RABBITMQ_ADVANCED_CONFIG_FILE": "$home/advanced.config",
@@ -148,7 +155,7 @@ RABBITMQ = Broker(
     ),
     files={
         "enabled_plugins": "[rabbitmq_management].\n",
-        "conf.d/ports.conf": (
+        "rabbitmq.conf": (
             "listeners.tcp.1 = 127.0.0.1:$RABBITMQ_PORT\n"
             "management.tcp.ip = 127.0.0.1\n"
             "management.tcp.port = $RABBITMQ_MANAGEMENT_PORT\n"
