@@ -5,6 +5,7 @@ and starts, stops and kills none.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -33,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the walkthroughs on brokers that are already up",
     )
+
+
+def pytest_configure() -> None:
+    # A shell's background job ignores Ctrl-C, and so would the scripts that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
