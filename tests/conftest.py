@@ -8,6 +8,7 @@ that these tests start.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -48,6 +49,11 @@ def pytest_report_header() -> list[str]:
 
 def wanted_version(name: str) -> str | None:
     return os.environ.get(f"TEST_{name.upper()}_VERSION")
+
+
+def pytest_configure() -> None:
+    # A shell's background job ignores Ctrl-C, and so would the scripts that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
