@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import socket
 import subprocess
 import time
@@ -25,6 +26,9 @@ INHERITED_PREFIXES = ("LC_", "LAB_")
 
 STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
 POLL_SECONDS = 0.2
+# Below what systems take for outgoing connections: Linux from 32768, macOS from 49152.
+PORTS = range(20_000, 32_000)
+CLAIMS: list[socket.socket] = []  # of free_ports(), open until this process ends
 # How long a broker that listens may refuse us while it starts, in seconds.
 REFUSAL_SECONDS = 15
 
@@ -275,12 +279,24 @@ def holder(port: int) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody on this machine listens on right now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody listens on, and that no other lab gets while this one runs.
+
+    Between this and the moment when the broker listens, seconds pass. So the ports are
+    none that a system takes for outgoing connections, and each is claimed by a UDP
+    socket of the same number, which no broker wants.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        number = random.choice(PORTS)
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", number))
+            is_ours = not is_taken(number)
+        except OSError:
+            is_ours = False
+        if is_ours:
+            CLAIMS.append(claim)
+            ports.append(number)
+        else:
+            claim.close()
+    return ports

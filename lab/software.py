@@ -52,10 +52,11 @@ class SystemProgram:
 
     def provide(self, report: Callable[[str], None]) -> dict[str, str]:
         """As ``Software.provide``; the template value is ``$program``."""
-        if not self.find() and os.geteuid() == 0 and shutil.which("apt-get"):
+        if os.geteuid() == 0 and shutil.which("apt-get"):
+            # Also where the program is there: another lab may be unpacking it.
             with one_at_a_time():
-                if not self.find():  # somebody else may have just installed it
-                    package = self.debian_package
+                package = self.debian_package
+                if not self.find() or is_half_installed(package):
                     report(f"Installing the package {package} with apt-get, as root")
                     apt_install(package)
         program = self.find()
@@ -70,10 +71,18 @@ class SystemProgram:
         return "Install it with your system's package manager, or start Docker."
 
 
+def is_half_installed(package: str) -> bool:
+    """Whether an installation of this Debian package was interrupted."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    status = subprocess.run(query, capture_output=True, text=True).stdout
+    return status in ("half-installed", "unpacked", "half-configured")
+
+
 def apt_install(package: str) -> None:
     """Install a Debian package without starting its service. Raises LabError."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     commands = (
+        ["dpkg", "--configure", "-a"],  # ends what was interrupted
         ["apt-get", "update"],
         ["apt-get", "install", "--yes", "--no-install-recommends", package],
     )

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from dotenv import load_dotenv
 
-from lab.broker import ROOT, Broker
+from lab.broker import ROOT, Broker, LabError
 from lab.brokers import BROKERS
 from lab.local import Instance, free_ports
 from tests.rows import ROWS
@@ -97,7 +97,10 @@ def new_broker(prepare) -> Callable[[str], Live]:
 
     def start(name: str) -> Live:
         broker = prepare(name)
-        version = broker.instance.start(print)
+        try:
+            version = broker.instance.start(print)
+        except LabError as error:
+            pytest.fail(f"{error}\n{broker.instance.log.read_text()}")
         assert version == (wanted_version(name) or version)
         return broker
 
