@@ -1,6 +1,7 @@
 """What the lab knows of a broker. Each module in ``lab/brokers`` fills one of these."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -52,10 +53,23 @@ class Thing(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
+class Report:
+    """Tells the user what is going on, in plain lines."""
+
+    def __call__(self, step: str) -> None:
+        """A step begins that may take a while."""
+        print(f"{step} ...", flush=True)
+
+    @contextmanager
+    def bytes(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A function to call with the number of bytes that have just arrived."""
+        yield lambda count: None
+
+
 class Software(Protocol):
     """Where the program of a local broker comes from."""
 
-    def provide(self, report: Callable[[str], None]) -> dict[str, str]:
+    def provide(self, report: Report) -> dict[str, str]:
         """Find the program, or install it after saying so through ``report``.
 
         Returns the values that the broker's templates name. Raises LabError with
@@ -88,6 +102,7 @@ class Broker:
     page: str | None  # template: address and login of its page for the browser
 
     software: Software
+    prepare: tuple[Process, ...]  # run to their end, one by one, before the others
     processes: tuple[Process, ...]  # started in this order
     files: Mapping[str, str]  # path below $home -> template of its text
     inner_ports: tuple[str, ...]  # free ports picked at each start

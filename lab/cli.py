@@ -4,17 +4,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import click
 from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 from lab import docker, screen
-from lab.broker import ROOT, Broker, Endpoint, LabError, Thing, Unavailable, fill
+from lab.broker import (
+    ROOT,
+    Broker,
+    Endpoint,
+    LabError,
+    Report,
+    Thing,
+    Unavailable,
+    fill,
+)
 from lab.brokers import BROKERS
 from lab.local import Instance, lab_home
 from lab.replay import Difference, Replay
@@ -99,16 +110,28 @@ def where(here: Instance) -> str:
     return ", ".join(map(str, here.broker.endpoints(here.settings)))
 
 
-@contextmanager
-def progress(title: str) -> Iterator:
-    """A function that reports steps: a line each, and on a terminal a moving sign."""
-    spinner = console.status(title) if console.is_terminal else nullcontext()
+class Progress(Report):
+    """Steps as lines; on a terminal a bar shows how much has been downloaded."""
 
-    def report(step: str) -> None:
+    def __call__(self, step: str) -> None:
         say(f"{step} ...")
 
-    with spinner:
-        yield report
+    @contextmanager
+    def bytes(self, total: int) -> Iterator[Callable[[int], None]]:
+        if not console.is_terminal:
+            yield lambda count: None
+            return
+        columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Bars(*columns, console=console, transient=True) as bars:
+            task = bars.add_task("", total=total)
+            yield lambda count: bars.advance(task, count)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Report]:
+    """A report of the steps, and on a terminal a moving sign until its end."""
+    with console.status(title) if console.is_terminal else nullcontext():
+        yield Progress()
 
 
 @main.command()

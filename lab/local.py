@@ -6,13 +6,13 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-from lab.broker import ROOT, Broker, LabError, Unavailable, fill
+from lab.broker import ROOT, Broker, LabError, Process, Report, Unavailable, fill
 
 # Every process that an instance starts, and whatever these start, carries this
 # variable with the instance's folder as its value. So they are found again by
@@ -99,7 +99,7 @@ class Instance:
                 used += process.memory_info().rss
         return used
 
-    def start(self, report: Callable[[str], None]) -> str:
+    def start(self, report: Report) -> str:
         """Start the broker and wait until it answers; returns its version.
 
         Raises LabError when a port is taken, or when the broker ends or stays
@@ -125,31 +125,46 @@ class Instance:
             path.write_text(fill(text, values))
         report(f"Starting {self.broker.title}")
         try:
+            for process in self.broker.prepare:
+                self.launch(process, values)
+                if self.started[-1].wait():
+                    self.check_alive()
+                self.started.clear()
             for process in self.broker.processes:
-                with self.log.open("a") as log:
-                    self.started.append(
-                        subprocess.Popen(
-                            [fill(part, values) for part in process.command],
-                            cwd=self.home,
-                            env={
-                                **inherited(),
-                                MARK: str(self.home),
-                                **{
-                                    name: fill(value, values)
-                                    for name, value in process.environment.items()
-                                },
-                            },
-                            stdin=subprocess.DEVNULL,
-                            stdout=log,
-                            stderr=subprocess.STDOUT,
-                            # A Ctrl-C in the user's terminal is not for the broker.
-                            start_new_session=True,
-                        )
-                    )
+                self.launch(process, values)
             return self.wait_until_ready()
         except BaseException:
             self.stop()
             raise
+
+    def launch(self, process: Process, values: Mapping[str, str]) -> None:
+        """Start one of the broker's processes, its output in the log."""
+        environment = {
+            name: fill(text, values) for name, text in process.environment.items()
+        }
+        with self.log.open("a") as log:
+            self.started.append(
+                subprocess.Popen(
+                    [fill(part, values) for part in process.command],
+                    cwd=self.home,
+                    env={**inherited(), MARK: str(self.home), **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    # A Ctrl-C in the user's terminal is not for the broker.
+                    start_new_session=True,
+                )
+            )
+
+    def check_alive(self) -> None:
+        """Raises LabError when one of the processes that it started has ended."""
+        for process in self.started:
+            if process.poll() is not None:
+                title, name = self.broker.title, self.broker.name
+                raise LabError(
+                    f"{title} ended while starting, with status {process.returncode}. "
+                    f"Its log says why: python -m lab logs {name}"
+                )
 
     def wait_until_ready(self) -> str:
         """Wait until the broker answers; returns its version.
@@ -158,15 +173,8 @@ class Instance:
         """
         deadline = time.monotonic() + self.broker.ready_seconds
         refusals_end = None
-        title, name = self.broker.title, self.broker.name
         while True:
-            for process in self.started:
-                if process.poll() is not None:
-                    raise LabError(
-                        f"{title} ended while starting, with status "
-                        f"{process.returncode}. Its log says why: "
-                        f"python -m lab logs {name}"
-                    )
+            self.check_alive()
             try:
                 return self.broker.probe(self.settings)
             except Unavailable as error:
@@ -179,7 +187,7 @@ class Instance:
                     raise
                 if now > deadline:
                     raise LabError(
-                        f"{title} was not ready within "
+                        f"{self.broker.title} was not ready within "
                         f"{self.broker.ready_seconds:g} seconds: {error}"
                     ) from None
             time.sleep(POLL_SECONDS)

@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.broker import LabError
+from lab.broker import LabError, Report
 
 # Debian's way to let an administrator forbid that a package starts its service:
 # https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
@@ -50,7 +50,7 @@ class SystemProgram:
                 return path
         return shutil.which(self.name)
 
-    def provide(self, report: Callable[[str], None]) -> dict[str, str]:
+    def provide(self, report: Report) -> dict[str, str]:
         """As ``Software.provide``; the template value is ``$program``."""
         if os.geteuid() == 0 and shutil.which("apt-get"):
             # Also where the program is there: another lab may be unpacking it.

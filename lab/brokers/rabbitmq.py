@@ -124,6 +124,7 @@ RABBITMQ = Broker(
             "pacman": "sudo pacman -S rabbitmq",
         },
     ),
+    prepare=(),
     processes=(
         Process(
             command=("$program",),

@@ -1,0 +1,155 @@
+"""Kafka: its jars, how it is started, asked and cleaned."""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
+from kafka.errors import (
+    GroupIdNotFoundError,
+    KafkaError,
+    NoError,
+    NonEmptyGroupError,
+)
+
+from lab.broker import (
+    ROOT,
+    Broker,
+    Endpoint,
+    LabError,
+    Port,
+    Process,
+    Thing,
+    Unavailable,
+)
+from lab.jars import Jars
+from lab.reach import check_reachable
+
+TIMEOUT = 4  # seconds
+
+
+def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
+    """The servers that KAFKA_BOOTSTRAP_SERVERS lists. Raises LabError if malformed."""
+    servers = settings["KAFKA_BOOTSTRAP_SERVERS"].split(",")
+    pairs = [server.strip().rpartition(":") for server in servers]
+    if not all(host and port.isdecimal() for host, _, port in pairs):
+        raise LabError(
+            "KAFKA_BOOTSTRAP_SERVERS is malformed. Write it as .env.example does."
+        )
+    return [Endpoint(host, int(port)) for host, _, port in pairs]
+
+
+def connect(settings: Mapping[str, str]) -> KafkaAdminClient:
+    """A client of the cluster. Raises Unavailable with the why."""
+    ends = endpoints(settings)
+    check_reachable(ends, "KAFKA_BOOTSTRAP_SERVERS", "kafka")
+    try:
+        return KafkaAdminClient(
+            bootstrap_servers=[str(end) for end in ends],
+            bootstrap_timeout_ms=TIMEOUT * 1000,
+        )
+    except KafkaError:
+        where = ", ".join(map(str, ends))
+        raise Unavailable(
+            f"something listens on {where} but does not speak Kafka's protocol. "
+            "Is the port right? Kafka's is 9092."
+        ) from None
+
+
+def probe(settings: Mapping[str, str]) -> str:
+    with connect(settings) as admin:
+        (broker, *_) = admin.describe_cluster()["brokers"]
+        version = admin.get_broker_version_data(broker["broker_id"]).broker_version
+        return ".".join(map(str, version))
+
+
+def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
+    names = {"topic": set(), "consumer group": set()}
+    for thing in things:
+        names[thing.kind].add(thing.name)
+    with connect(settings) as admin:
+        try:
+            for group in groups(admin) & names["consumer group"]:
+                delete_group(admin, group)
+            if topics := set(admin.list_topics()) & names["topic"]:
+                admin.delete_topics(list(topics))
+        except KafkaError as error:
+            raise Unavailable(f"Kafka does not delete: {error!r}") from None
+
+
+def groups(admin: KafkaAdminClient) -> set[str]:
+    return {each["group_id"] for each in admin.list_groups()}
+
+
+def delete_group(admin: KafkaAdminClient, name: str) -> None:
+    """Delete a group, its members first. Raises KafkaError.
+
+    Members may be alive, or killed and not yet missed by Kafka.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        described = admin.describe_groups([name])[name]
+        admin.remove_group_members(
+            name,
+            [MemberToRemove(each["member_id"]) for each in described["members"]],
+        )
+        error = admin.delete_groups([name])[name]
+        if error in (NoError, GroupIdNotFoundError):
+            return
+        # A member that was alive joins again at once.
+        if error is not NonEmptyGroupError or time.monotonic() > deadline:
+            raise error(name)
+
+
+def topic(name: str) -> Thing:
+    return Thing("topic", name)
+
+
+def group(name: str) -> Thing:
+    return Thing("consumer group", name)
+
+
+def java(heap: str, main_class: str, *arguments: str) -> Process:
+    command = ("$java", heap, "-XX:+UseSerialGC", "-cp", "$classpath", main_class)
+    return Process((*command, *arguments))
+
+
+CLUSTER = "music-streaming-lab-01"  # 22 characters, as an id of a cluster has
+SERVER_PROPERTIES = (ROOT / "config/kafka/server.properties").read_text()
+
+KAFKA = Broker(
+    name="kafka",
+    title="Kafka",
+    services=("kafka",),
+    ports=(Port("KAFKA_PORT", 9092),),
+    addresses={"KAFKA_BOOTSTRAP_SERVERS": "localhost:$KAFKA_PORT"},
+    page=None,
+    software=Jars("kafka"),
+    # KRaft wants its folder formatted, once. In a formatted one this changes nothing.
+    prepare=(
+        java(
+            "-Xmx128m",
+            "kafka.tools.StorageTool",
+            *("format", "--ignore-formatted", "--cluster-id", CLUSTER),
+            *("--config", "$home/server.properties"),
+        ),
+    ),
+    processes=(java("-Xmx384m", "kafka.Kafka", "$home/server.properties"),),
+    files={
+        "server.properties": SERVER_PROPERTIES
+        + """
+log.dirs=$home/data
+listeners=HOST://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$CONTROLLER_PORT
+advertised.listeners=HOST://localhost:$KAFKA_PORT
+controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
+"""
+    },
+    inner_ports=("CONTROLLER_PORT",),
+    ready_seconds=60,
+    endpoints=endpoints,
+    probe=probe,
+    creates={
+        "work-queue": (topic("music_tasks"), group("encoders")),
+    },
+    delete=delete,
+)

