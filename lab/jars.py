@@ -145,7 +145,7 @@ def download(
 
 
 def lock_lines(dependency_list: Iterable[str]) -> list[str]:
-    """Lock lines for Maven's ``group:artifact:packaging[:classifier]:version:scope``."""
+    """For Maven's ``group:artifact:packaging[:classifier]:version:scope`` lines."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for line in dependency_list:
