@@ -28,7 +28,6 @@ STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
 POLL_SECONDS = 0.2
 # Below what systems take for outgoing connections: Linux from 32768, macOS from 49152.
 PORTS = range(20_000, 32_000)
-CLAIMS: list[socket.socket] = []  # of free_ports(), open until this process ends
 # How long a broker that listens may refuse us while it starts, in seconds.
 REFUSAL_SECONDS = 15
 
@@ -303,7 +302,7 @@ def free_ports(count: int) -> list[int]:
         except OSError:
             is_ours = False
         if is_ours:
-            CLAIMS.append(claim)
+            claim.detach()  # it stays open until this process ends
             ports.append(number)
         else:
             claim.close()

@@ -8,7 +8,6 @@ from kafka.admin import MemberToRemove
 from kafka.errors import (
     GroupIdNotFoundError,
     KafkaError,
-    NoError,
     NonEmptyGroupError,
 )
 
@@ -93,12 +92,12 @@ def delete_group(admin: KafkaAdminClient, name: str) -> None:
             name,
             [MemberToRemove(each["member_id"]) for each in described["members"]],
         )
-        error = admin.delete_groups([name])[name]
-        if error in (NoError, GroupIdNotFoundError):
+        result = admin.delete_groups([name])[name]  # "OK", or the name of an error
+        if result in ("OK", GroupIdNotFoundError.__name__):
             return
         # A member that was alive joins again at once.
-        if error is not NonEmptyGroupError or time.monotonic() > deadline:
-            raise error(name)
+        if result != NonEmptyGroupError.__name__ or time.monotonic() > deadline:
+            raise KafkaError(f"{result} for consumer group {name}")
 
 
 def topic(name: str) -> Thing:
@@ -149,7 +148,42 @@ controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
     endpoints=endpoints,
     probe=probe,
     creates={
+        "fifo": (
+            *(topic("playlist_single"), group("players_single")),
+            *(topic("playlist_split"), group("players_split")),
+        ),
         "work-queue": (topic("music_tasks"), group("encoders")),
+        "fanout": (topic("new_releases"),),
+        "routing": tuple(
+            topic(f"service_logs.{severity}")
+            for severity in ("info", "warning", "error", "critical")
+        ),
+        "topic": tuple(
+            topic(f"catalogue.{key}")
+            for key in (
+                "music.rock.classic",
+                "music.pop.hits",
+                "music.rock.indie",
+                "music.rock.indie.live",
+                "podcast.news",
+            )
+        ),
+        "rpc": (
+            topic("track_metadata"),
+            topic("track_metadata_replies"),
+            group("metadata_servers"),
+        ),
+        "headers": (topic("booklets"),),
+        "dead-letter": (
+            *(topic("uploads"), topic("live_requests"), topic("latest_hits")),
+            *(topic("dead_letters"), group("upload_encoders")),
+            group("dead_letter_readers"),
+        ),
+        "confirms": (
+            topic("royalties"),
+            topic("small_royalties"),
+            group("accountants"),
+        ),
     },
     delete=delete,
 )

@@ -20,17 +20,21 @@ def channel_to(settings: Settings):
 
 
 def publish(exchange: str, key: str, *, times: int = 1, **properties):
-    """A function that sends a body there, and raises where no queue takes it."""
+    """A function that sends a body there, and raises where no queue takes it.
+
+    With ``times``, small ones follow: so many that a consumer that counts says so.
+    """
 
     def send(settings: Settings, body: bytes) -> None:
         with channel_to(settings) as channel:
-            for number in range(times):
+            bodies = [body, *[b"one more"] * (times - 1)]
+            for number, each in enumerate(bodies):
                 if number == times - 1:
                     channel.confirm_delivery()
                 channel.basic_publish(
                     exchange,
                     key,
-                    body,
+                    each,
                     pika.BasicProperties(**properties),
                     mandatory=True,
                 )

@@ -47,7 +47,7 @@ class Alone(NamedTuple):
 class Row:
     broker: Broker
     bad_settings: Iterable[BadSetting]
-    secret: str  # a word in the login that no message may show
+    secret: str | None  # a word in the login that no message may show
     heard: Iterable[Heard]
     refused: Iterable[Usage]
     alone: Iterable[Alone]

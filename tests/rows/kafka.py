@@ -1,0 +1,135 @@
+"""Kafka's row."""
+
+from kafka import KafkaProducer
+
+from lab.broker import Thing
+from lab.brokers.kafka import KAFKA as BROKER
+from lab.brokers.kafka import connect, endpoints, groups
+from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+
+
+def publish(topic: str, *, times: int = 1, **options):
+    """A function that sends a body there, and raises where it is not stored.
+
+    With ``times``, small ones follow: so many that a consumer that counts says so.
+    """
+
+    def send(settings: Settings, body: bytes | None) -> None:
+        servers = [str(end) for end in endpoints(settings)]
+        with KafkaProducer(bootstrap_servers=servers, max_block_ms=5000) as producer:
+            bodies = [body, *[b"one more"] * (times - 1)]
+            sent = [producer.send(topic, each, **options) for each in bodies]
+            for each in sent:
+                each.get(timeout=5)
+
+    return send
+
+
+def things(settings: Settings) -> set[Thing]:
+    with connect(settings) as admin:
+        topics = {Thing("topic", name) for name in admin.list_topics()}
+        return {each for each in topics if not each.name.startswith("__")} | {
+            Thing("consumer group", name) for name in groups(admin)
+        }
+
+
+def servers(value: str) -> dict[str, str]:
+    return {"KAFKA_BOOTSTRAP_SERVERS": value}
+
+
+KAFKA = Row(
+    broker=BROKER,
+    bad_settings=(
+        BadSetting(
+            "down",
+            lambda settings, silent: servers("localhost:1"),
+            ("localhost:1", "KafkaTimeoutError", "python -m lab status kafka"),
+            "nothing listens on localhost:1.",
+        ),
+        BadSetting(
+            "silent port",
+            lambda settings, silent: servers(f"localhost:{silent}"),
+            ("KafkaTimeoutError", "python -m lab status kafka"),
+            "does not speak Kafka's protocol",
+        ),
+        BadSetting(
+            "unknown host",
+            lambda settings, silent: servers("no-such-host.invalid:9092"),
+            ("no-such-host.invalid", "python -m lab status kafka"),
+            "host name no-such-host.invalid is unknown",
+        ),
+        *(
+            BadSetting(
+                f"malformed address {number}",
+                lambda settings, silent, bad=bad: servers(bad),
+                ("KAFKA_BOOTSTRAP_SERVERS is malformed", ".env.example"),
+                "KAFKA_BOOTSTRAP_SERVERS is malformed",
+            )
+            for number, bad in enumerate(
+                ("localhost", "localhost:port", "localhost:9092,", "http://localhost/")
+            )
+        ),
+    ),
+    secret=None,
+    heard=(
+        Heard("kafka_fifo_consumer.py", publish("playlist_single"), "Playing {body}"),
+        Heard("kafka_consumer.py", publish("music_tasks"), "Encoding {body}"),
+        Heard("kafka_fanout_consumer.py", publish("new_releases"), "Heard {body}"),
+        Heard(
+            "kafka_routing_consumer.py",
+            publish("service_logs.critical"),
+            "Received critical: {body}",
+        ),
+        Heard(
+            "kafka_topic_consumer.py",
+            publish("catalogue.music.rock.classic"),
+            "Received music.rock.classic: {body}",
+        ),
+        Heard("kafka_rpc_server.py", publish("track_metadata"), "Looking up {body}"),
+        Heard(
+            "kafka_headers_consumer.py",
+            publish("booklets", headers=[("format", b"pdf"), ("language", b"fr")]),
+            "Received {body} (pdf fr)",
+        ),
+        Heard(
+            "kafka_dead_letter_consumer.py",
+            publish("uploads"),
+            "Failed {body}, attempt 1",
+        ),
+        Heard(
+            "kafka_dead_letter_reader.py",
+            publish("dead_letters"),
+            "Read {body}: no dead letter, sent here",
+        ),
+        Heard(
+            "kafka_confirms_consumer.py",
+            publish("royalties", times=5000),
+            "Received * payments",
+        ),
+    ),
+    refused=(
+        Usage("kafka_fifo_producer.py", ("sideways",)),
+        Usage("kafka_fifo_consumer.py", ("single", "split")),
+        Usage("kafka_fanout_consumer.py", ("yesterday",)),
+        Usage("kafka_routing_consumer.py", ("loud",)),
+        Usage("kafka_routing_consumer.py", ("error", "Critical")),
+        Usage("kafka_topic_consumer.py", ("music.(",)),
+        Usage("kafka_headers_consumer.py", ("all",)),
+        Usage("kafka_headers_consumer.py", ("none", "format=pdf")),
+        Usage("kafka_headers_consumer.py", ("format=pdf",)),
+        Usage("kafka_headers_consumer.py", ("any", "format=pdf", "language")),
+        Usage("kafka_headers_consumer.py", ("any", "=pdf")),
+        Usage("kafka_confirms_async_producer.py", ("many",)),
+        Usage("kafka_confirms_async_producer.py", ("0",)),
+    ),
+    alone=(
+        Alone("kafka_producer.py", "Sent ", keeps=True),
+        Alone("kafka_fifo_producer.py", "Sent ", keeps=True),
+        Alone("kafka_dead_letter_producer.py", "Sent ", keeps=True),
+        Alone("kafka_fanout_producer.py", "Announced ", keeps=False),
+        Alone("kafka_routing_producer.py", "Sent ", keeps=False),
+        Alone("kafka_topic_producer.py", "Sent ", keeps=False),
+        Alone("kafka_headers_producer.py", "Sent ", keeps=False),
+    ),
+    things=things,
+)
