@@ -31,7 +31,7 @@ if not all(server.rpartition(":")[2].strip().isdecimal() for server in SERVERS):
 TIMEOUTS = {"bootstrap_timeout_ms": 5000, "request_timeout_ms": 5000}
 KAFKA = {"bootstrap_servers": SERVERS, **TIMEOUTS}
 
-COUNT = 5000
+COUNT = 2000
 
 
 def main():

@@ -43,7 +43,7 @@ def main():
     ) as consumer:
         payments = receive(consumer, "Waiting for payments. Press Ctrl-C to stop.")
         for received, _ in enumerate(payments, start=1):
-            if received % 5000 == 0:
+            if received % 2000 == 0:
                 consumer.commit()
                 print(f"Received {received} payments")
 

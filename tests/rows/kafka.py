@@ -103,7 +103,7 @@ KAFKA = Row(
         ),
         Heard(
             "kafka_confirms_consumer.py",
-            publish("royalties", times=5000),
+            publish("royalties", times=2000),
             "Received * payments",
         ),
     ),
