@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from dotenv import load_dotenv
 
-from lab.broker import ROOT, Broker, LabError
+from lab.broker import ROOT, Broker, LabError, Report
 from lab.brokers import BROKERS
 from lab.local import Instance, free_ports
 from tests.rows import ROWS
@@ -98,7 +98,7 @@ def new_broker(prepare) -> Callable[[str], Live]:
     def start(name: str) -> Live:
         broker = prepare(name)
         try:
-            version = broker.instance.start(print)
+            version = broker.instance.start(Report())
         except LabError as error:
             pytest.fail(f"{error}\n{broker.instance.log.read_text()}")
         assert version == (wanted_version(name) or version)

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -87,6 +88,16 @@ class Tab:
             self.child.signalstatus,
             [line for line in lines if line],
         )
+
+
+@contextmanager
+def in_order(path: Path, environment: Mapping[str, str]) -> Iterator[tuple[Tab, Tab]]:
+    """Two tabs of a consumer, the second started when the first is ready."""
+    with Tab(path, environment=environment) as first:
+        assert first.line()
+        with Tab(path, environment=environment) as second:
+            assert second.line()
+            yield first, second
 
 
 def start(path: Path | str, *arguments: str, environment: Mapping[str, str], **options):

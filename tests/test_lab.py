@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lab import software
-from lab.broker import ROOT, LabError
+from lab.broker import ROOT, LabError, Report
 from lab.brokers import BROKERS
 from lab.docker import engine_answers
 from lab.local import Instance
@@ -414,12 +414,12 @@ def test_a_missing_program_is_named_with_its_cure(monkeypatch, tmp_path):
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LabError, match="no-such-server is not installed"):
-        program.provide(print)
+        program.provide(Report())
     brew = tmp_path / "brew"
     brew.write_text("#!/bin/sh\n")
     brew.chmod(0o755)
     with pytest.raises(LabError, match="Install it: brew install no-such"):
-        program.provide(print)
+        program.provide(Report())
 
 
 def test_the_environment_can_name_the_program(monkeypatch, tmp_path):
@@ -430,14 +430,14 @@ def test_the_environment_can_name_the_program(monkeypatch, tmp_path):
         debian_package="no-such-server",
         install_commands={},
     )
-    assert program.provide(print) == {"program": "/bin/sh"}
+    assert program.provide(Report()) == {"program": "/bin/sh"}
     named = tmp_path / "my server"
     monkeypatch.setenv("LAB_SOME_SERVER", str(named))
     with pytest.raises(LabError, match=r"LAB_SOME_SERVER=.* is no program"):
-        program.provide(print)
+        program.provide(Report())
     named.write_text("#!/bin/sh\n")
     named.chmod(0o755)
-    assert program.provide(print) == {"program": str(named)}
+    assert program.provide(Report()) == {"program": str(named)}
 
 
 def test_a_package_does_not_start_its_service(monkeypatch, tmp_path):

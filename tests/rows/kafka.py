@@ -1,11 +1,14 @@
 """Kafka's row."""
 
-from kafka import KafkaProducer
+from contextlib import contextmanager
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from lab.broker import Thing
 from lab.brokers.kafka import KAFKA as BROKER
 from lab.brokers.kafka import connect, endpoints, groups
 from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from tests.support import wait_until
 
 
 def publish(topic: str, *, times: int = 1, **options):
@@ -31,6 +34,54 @@ def things(settings: Settings) -> set[Thing]:
         return {each for each in topics if not each.name.startswith("__")} | {
             Thing("consumer group", name) for name in groups(admin)
         }
+
+
+@contextmanager
+def consumer_of(topic: str, settings: Settings):
+    """A consumer of the topic's one partition, from its end on."""
+    bootstrap = [str(end) for end in endpoints(settings)]
+    with connect(settings) as admin:
+        admin.create_topics([topic], raise_errors=False, wait_for_metadata=True)
+    with KafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        consumer.seek_to_end(partition)
+        consumer.position(partition)
+        yield consumer, partition
+
+
+@contextmanager
+def count_payments(settings: Settings):
+    with consumer_of("royalties", settings) as (consumer, partition):
+        yield lambda: consumer.end_offsets([partition], timeout_ms=5000)[partition]
+
+
+class Server:
+    """As ``tests.rows.row.RpcServer``."""
+
+    def __init__(self, consumer: KafkaConsumer, settings: Settings):
+        self.consumer = consumer
+        self.settings = settings
+        self.request_id = b""
+
+    def wait_for_request(self) -> None:
+        def arrived() -> bool:
+            for (request,) in self.consumer.poll(timeout_ms=100).values():
+                self.request_id = dict(request.headers)["correlation_id"]
+            return bool(self.request_id)
+
+        wait_until(arrived)
+
+    def reply(self, text: str, *, stale: bool = False) -> None:
+        headers = [("correlation_id", b"other" if stale else self.request_id)]
+        send = publish("track_metadata_replies", headers=headers)
+        send(self.settings, text.encode())
+
+
+@contextmanager
+def rpc_server(settings: Settings):
+    with consumer_of("track_metadata", settings) as (consumer, _):
+        yield Server(consumer, settings)
 
 
 def servers(value: str) -> dict[str, str]:
@@ -132,4 +183,7 @@ KAFKA = Row(
         Alone("kafka_headers_producer.py", "Sent ", keeps=False),
     ),
     things=things,
+    payments=2000,
+    count_payments=count_payments,
+    rpc_server=rpc_server,
 )

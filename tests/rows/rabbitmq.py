@@ -3,6 +3,7 @@
 import base64
 import json
 import urllib.request
+import uuid
 from contextlib import contextmanager
 
 import pika
@@ -11,6 +12,7 @@ from lab.broker import Thing
 from lab.brokers.rabbitmq import RABBITMQ as BROKER
 from lab.brokers.rabbitmq import connect
 from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from tests.support import wait_until
 
 
 @contextmanager
@@ -60,6 +62,39 @@ def things(settings: Settings) -> set[Thing]:
         if x["name"] and not x["name"].startswith("amq.")
     }
     return queues | exchanges
+
+
+@contextmanager
+def count_payments(settings: Settings):
+    with channel_to(settings) as channel:
+        yield lambda: channel.queue_declare("royalties", True).method.message_count
+
+
+class Server:
+    """As ``tests.rows.row.RpcServer``."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        channel.queue_declare("track_metadata", durable=True)
+        self.request: pika.BasicProperties | None = None
+
+    def wait_for_request(self) -> None:
+        def arrived() -> bool:
+            _, self.request, _ = self.channel.basic_get("track_metadata", True)
+            return self.request is not None
+
+        wait_until(arrived)
+
+    def reply(self, text: str, *, stale: bool = False) -> None:
+        request_id = str(uuid.uuid4()) if stale else self.request.correlation_id
+        properties = pika.BasicProperties(correlation_id=request_id, type="metadata")
+        self.channel.basic_publish("", self.request.reply_to, text.encode(), properties)
+
+
+@contextmanager
+def rpc_server(settings: Settings):
+    with channel_to(settings) as channel:
+        yield Server(channel)
 
 
 def url(settings: Settings, old: str, new: str) -> dict[str, str]:
@@ -228,4 +263,7 @@ RABBITMQ = Row(
         Alone("rabbitmq_topic_producer.py", "Nobody listened to ", keeps=False),
     ),
     things=things,
+    payments=5000,
+    count_payments=count_payments,
+    rpc_server=rpc_server,
 )

@@ -1,8 +1,9 @@
 """The shape of a broker's row."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from lab.broker import Broker, Thing
 
@@ -43,6 +44,16 @@ class Alone(NamedTuple):
     keeps: bool  # whether a consumer that comes later gets the messages
 
 
+class RpcServer(Protocol):
+    """The other side of the RPC client: takes its request, replies what it likes."""
+
+    def wait_for_request(self) -> None:
+        """Return when a request has been taken. ``reply`` answers that one."""
+
+    def reply(self, text: str, *, stale: bool = False) -> None:
+        """Send metadata to the client; a stale reply has the id of another request."""
+
+
 @dataclass(frozen=True)
 class Row:
     broker: Broker
@@ -53,3 +64,7 @@ class Row:
     alone: Iterable[Alone]
     things: Callable[[Settings], set[Thing]]
     """All that scripts have created on the broker and is still there."""
+    payments: int  # how many the scripts of `confirms` send
+    count_payments: Callable[[Settings], AbstractContextManager[Callable[[], int]]]
+    """A function that says how many payments the broker has, without delay."""
+    rpc_server: Callable[[Settings], AbstractContextManager[RpcServer]]
