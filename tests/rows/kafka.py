@@ -106,6 +106,22 @@ KAFKA = Row(
             publish("royalties", times=2000),
             "Received * payments",
         ),
+        Heard(
+            "kafka_partitions_consumer.py",
+            publish("artist_plays", key=b"The Sleepers"),
+            "Counted The Sleepers, {body}: play * partition 2",
+        ),
+        Heard("kafka_rebalance_consumer.py", publish("ratings"), "Counted {body}"),
+        Heard(
+            "kafka_rebalance_cooperative_consumer.py",
+            publish("ratings"),
+            "Counted {body}",
+        ),
+        Heard(
+            "kafka_replay_consumer.py",
+            publish("listening_history"),
+            "Read *: {body}",
+        ),
     ),
     refused=(
         Usage("kafka_fifo_producer.py", ("sideways",)),
@@ -121,6 +137,11 @@ KAFKA = Row(
         Usage("kafka_headers_consumer.py", ("any", "=pdf")),
         Usage("kafka_confirms_async_producer.py", ("many",)),
         Usage("kafka_confirms_async_producer.py", ("0",)),
+        Usage("kafka_replay_consumer.py", ("yesterday",)),
+        Usage("kafka_replay_consumer.py", ("-1",)),
+        Usage("kafka_replay_consumer.py", ("24:00",)),
+        Usage("kafka_replay_consumer.py", ("9:5",)),
+        Usage("kafka_replay_consumer.py", ("9" * 19,)),
     ),
     alone=(
         Alone("kafka_producer.py", "Sent ", keeps=True),
@@ -130,6 +151,9 @@ KAFKA = Row(
         Alone("kafka_routing_producer.py", "Sent ", keeps=False),
         Alone("kafka_topic_producer.py", "Sent ", keeps=False),
         Alone("kafka_headers_producer.py", "Sent ", keeps=False),
+        Alone("kafka_partitions_producer.py", "Sent ", keeps=True),
+        Alone("kafka_rebalance_producer.py", "Sent ", keeps=True),
+        Alone("kafka_replay_producer.py", "Sent ", keeps=True),
     ),
     things=things,
 )
