@@ -184,6 +184,13 @@ controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
             topic("small_royalties"),
             group("accountants"),
         ),
+        "partitions": (topic("artist_plays"), group("play_counters")),
+        "rebalance": (
+            topic("ratings"),
+            group("rating_counters"),
+            group("rating_counters_cooperative"),
+        ),
+        "replay": (topic("listening_history"),),
     },
     delete=delete,
 )

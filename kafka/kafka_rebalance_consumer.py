@@ -1,0 +1,94 @@
+"""Rebalance, consumer: tells which partitions it gets and which it gives up.
+
+                              +--> partition 0 --> worker 1
+    producer --> [ ratings ] -+
+                              +--> partition 1 --> worker 2, when there is one
+
+Run each line in its own terminal tab:
+
+    python kafka_rebalance_consumer.py
+    python kafka_rebalance_consumer.py
+    python kafka_rebalance_producer.py
+
+Whenever a worker comes or goes, the group deals out its partitions again. For that,
+each worker first gives up all it has: the eager way, which most clients still use.
+"""
+
+import os
+import sys
+
+from dotenv import load_dotenv
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.errors import KafkaError
+
+load_dotenv()
+SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
+if not all(server.rpartition(":")[2].strip().isdecimal() for server in SERVERS):
+    sys.exit("KAFKA_BOOTSTRAP_SERVERS is malformed. Write it as .env.example does.")
+# Five seconds until a Kafka that is down or silent fails, instead of thirty.
+TIMEOUTS = {"bootstrap_timeout_ms": 5000, "request_timeout_ms": 5000}
+KAFKA = {"bootstrap_servers": SERVERS, **TIMEOUTS}
+
+
+def main():
+    with KafkaAdminClient(**KAFKA) as admin:
+        topics = {"ratings": {"num_partitions": 2}}
+        admin.create_topics(topics, raise_errors=False, wait_for_metadata=True)
+    teller = Teller()
+    with KafkaConsumer(
+        **KAFKA,
+        group_id="rating_counters",
+        # A worker gets back what it had. Others deal out as if all were new.
+        partition_assignment_strategy=[StickyPartitionAssignor],
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_poll_records=1,
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=1000,  # in its answer a worker hears of a rebalance
+    ) as consumer:
+        try:
+            consumer.subscribe(["ratings"], listener=teller)
+            while True:
+                batches = consumer.poll(timeout_ms=500)
+                # A third worker is in the group too, but gets no partition.
+                if not teller.speaks and consumer.group_metadata().generation_id > 0:
+                    print("Waiting for ratings. Press Ctrl-C to stop.")
+                    teller.speaks = True
+                    teller.tell("Got", consumer.assignment())
+                for (message,) in batches.values():
+                    rating = (message.value or b"").decode(errors="replace")
+                    # Without it, the partition's next owner would count it again.
+                    consumer.commit()
+                    print(f"Counted {rating}")
+                if not batches:
+                    # poll() would wait for ever for a Kafka that is gone. This fails.
+                    consumer.bootstrap(timeout_ms=5000, refresh=True)
+        finally:
+            teller.speaks = False  # a worker that is stopped gives up its own as well
+
+
+class Teller(ConsumerRebalanceListener):
+    # poll() calls the first method before a rebalance and the second one after it.
+
+    speaks = False
+
+    def on_partitions_revoked(self, revoked):
+        self.tell("Gave up", revoked)
+
+    def on_partitions_assigned(self, assigned):
+        self.tell("Got", assigned)
+
+    def tell(self, what, partitions):
+        for partition in sorted(partitions) if self.speaks else ():
+            print(f"{what} partition {partition.partition}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (KafkaError, OSError) as error:
+        where, why = ", ".join(SERVERS), type(error).__name__
+        sys.exit(f"Kafka at {where}: {why}. Try: python -m lab status kafka")
