@@ -1,6 +1,7 @@
 """What the tests must know of each broker: a module and a line here for each."""
 
+from tests.rows.kafka import KAFKA
 from tests.rows.rabbitmq import RABBITMQ
 from tests.rows.row import Row
 
-ROWS: dict[str, Row] = {row.broker.name: row for row in (RABBITMQ,)}
+ROWS: dict[str, Row] = {row.broker.name: row for row in (RABBITMQ, KAFKA)}
