@@ -11,25 +11,20 @@ Run each line in its own terminal tab:
     python kafka_transactions_consumer.py read_uncommitted
     python kafka_transactions_processor.py
 
-Kill it before a commit and start it again: Kafka aborts the open transaction, and
-the payment is booked anew, as soon as the dead one has been missed for 6 seconds.
+Kill it before a commit and start it again: Kafka aborts the transaction that it left
+open, and the payment is booked anew. Only one processor may run with this id.
 """
 
 import os
 import signal
 import sys
 import time
-from itertools import chain
+from threading import Thread
 
 from dotenv import load_dotenv
-from kafka import (
-    KafkaAdminClient,
-    KafkaConsumer,
-    KafkaProducer,
-    OffsetAndMetadata,
-    TopicPartition,
-)
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, ProducerFencedError
+from kafka.structs import OffsetAndMetadata
 
 load_dotenv()
 SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
@@ -47,67 +42,48 @@ def main():
     with KafkaAdminClient(**KAFKA) as admin:
         topics = {"payments": {"num_partitions": 1}, "bookings": {"num_partitions": 1}}
         admin.create_topics(topics, raise_errors=False, wait_for_metadata=True)
-    with (
-        KafkaProducer(
-            **KAFKA,
-            delivery_timeout_ms=6000,
-            max_block_ms=5000,
-            transactional_id="bookkeeper",  # fixed: so Kafka knows its predecessor
-            transaction_timeout_ms=10_000,  # then Kafka aborts what nobody has ended
-        ) as producer,
-        KafkaConsumer(
-            "payments",
-            **KAFKA,
-            group_id="bookkeepers",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,  # the transaction commits the offsets
-            isolation_level="read_committed",
-            max_poll_records=1,
-            session_timeout_ms=6000,
-            heartbeat_interval_ms=1000,
-        ) as consumer,
-    ):
-        # Aborts what a predecessor has left open. One that still lives, a zombie, is
-        # fenced: Kafka refuses whatever it wants to write or commit from now on.
-        producer.init_transactions()
-        signal.signal(signal.SIGALRM, give_up)
-        for message in receive(consumer, "Waiting for payments. Press Ctrl-C to stop."):
-            signal.alarm(8)  # seconds. commit_transaction() itself has no limit.
-            try:
-                book(producer, consumer, message)
-            except ProducerFencedError:
-                sys.exit("Fenced: a newer processor has started.")
+    # By the fixed id Kafka knows a predecessor. The timeout is for what nobody ends:
+    # until Kafka has aborted it, readers of committed messages wait in front of it.
+    writing = {"transactional_id": "bookkeeper", "transaction_timeout_ms": 10_000}
+    producer = KafkaProducer(**KAFKA, **writing, max_block_ms=5000)
+    # Committed on a timer, an offset could count without the booking that goes with it.
+    reading = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
+    payments = TopicPartition("payments", 0)
+    signal.signal(signal.SIGALRM, give_up)
+    with KafkaConsumer(**KAFKA, **reading, group_id="bookkeepers") as consumer:
+        # Not subscribe(): the id stands for the one processor of this partition.
+        consumer.assign([payments])
+        try:
+            # Aborts what a predecessor has left open. One that still lives, a zombie,
+            # is fenced: Kafka refuses whatever it wants to write or commit from now on.
+            producer.init_transactions()
+            print("Waiting for payments. Press Ctrl-C to stop.")
+            while True:
+                # poll() and commit_transaction() would wait for ever for a Kafka that
+                # is gone. The first line fails then, the second one allows 7 seconds.
+                consumer.bootstrap(timeout_ms=5000, refresh=True)
+                signal.alarm(7)
+                for message in consumer.poll(1000, max_records=1).get(payments, []):
+                    payment = message.value or b""
+                    producer.begin_transaction()
+                    producer.send("bookings", payment).get()
+                    # Booking and offset are in one transaction: both count, or neither.
+                    read = {payments: OffsetAndMetadata(message.offset + 1)}
+                    producer.send_offsets_to_transaction(read, "bookkeepers")
+                    print(f"Wrote {payment.decode(errors='replace')}")
+                    time.sleep(1)  # time to kill it in the middle of the transaction
+                    producer.commit_transaction()
+                    print(f"Committed {payment.decode(errors='replace')}")
+        except ProducerFencedError:
+            sys.exit("Fenced: another processor has started with the same id.")
+        finally:
             signal.alarm(0)
-
-
-def book(producer, consumer, message):
-    payment = message.value or b""
-    producer.begin_transaction()
-    producer.send("bookings", payment).get()
-    # The offset belongs to the transaction: booking and offset count both, or neither.
-    partition = TopicPartition(message.topic, message.partition)
-    offsets = {partition: OffsetAndMetadata(message.offset + 1)}
-    producer.send_offsets_to_transaction(offsets, consumer.group_metadata())
-    print(f"Wrote {payment.decode(errors='replace')}")
-    time.sleep(1)  # time to kill it in the middle of the transaction
-    producer.commit_transaction()
-    print(f"Committed {payment.decode(errors='replace')}")
+            # In a thread that is left behind, because close() can wait for ever, too.
+            Thread(target=producer.close, daemon=True).start()
 
 
 def give_up(*_):
-    raise TimeoutError("Kafka is gone")
-
-
-def receive(consumer, ready):
-    while True:
-        batches = consumer.poll(timeout_ms=1000)
-        if ready and consumer.assignment():
-            print(ready)
-            ready = None
-        if not batches:
-            # poll() would wait for ever for a Kafka that is gone. This fails then.
-            consumer.bootstrap(timeout_ms=5000, refresh=True)
-        yield from chain.from_iterable(batches.values())
+    raise TimeoutError
 
 
 if __name__ == "__main__":
