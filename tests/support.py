@@ -29,7 +29,8 @@ class Script(NamedTuple):
     @property
     def goes_on(self) -> bool:
         """Whether it waits for messages until it is stopped."""
-        return self.path.stem.rsplit("_", 1)[1] in ("consumer", "server", "reader")
+        role = self.path.stem.rsplit("_", 1)[1]
+        return role in ("consumer", "server", "reader", "processor")
 
 
 SCRIPTS = [

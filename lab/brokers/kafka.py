@@ -191,6 +191,8 @@ controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
             group("rating_counters_cooperative"),
         ),
         "replay": (topic("listening_history"),),
+        "compaction": (topic("sound_settings"),),
+        "transactions": (topic("payments"), topic("bookings"), group("bookkeepers")),
     },
     delete=delete,
 )

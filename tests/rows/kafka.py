@@ -173,8 +173,17 @@ KAFKA = Row(
             publish("listening_history"),
             "Read *: {body}",
         ),
+        Heard(
+            "kafka_compaction_consumer.py",
+            publish("sound_settings", key=b"anna"),
+            "Read *: anna {body}",
+        ),
+        Heard("kafka_transactions_consumer.py", publish("bookings"), "Read {body}"),
+        Heard("kafka_transactions_processor.py", publish("payments"), "Wrote {body}"),
     ),
     refused=(
+        Usage("kafka_transactions_consumer.py", ("serializable",)),
+        Usage("kafka_transactions_consumer.py", ("read_committed", "read_uncommitted")),
         Usage("kafka_fifo_producer.py", ("sideways",)),
         Usage("kafka_fifo_consumer.py", ("single", "split")),
         Usage("kafka_fanout_consumer.py", ("yesterday",)),
@@ -195,6 +204,7 @@ KAFKA = Row(
         Usage("kafka_replay_consumer.py", ("9" * 19,)),
     ),
     alone=(
+        Alone("kafka_compaction_producer.py", "", keeps=True),
         Alone("kafka_producer.py", "Sent ", keeps=True),
         Alone("kafka_fifo_producer.py", "Sent ", keeps=True),
         Alone("kafka_dead_letter_producer.py", "Sent ", keeps=True),
