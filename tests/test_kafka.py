@@ -107,7 +107,7 @@ def test_rpc_leaves_aside_what_nobody_waits_for(kafka):
 
 
 def test_headers_travel_to_everybody_and_are_filtered_by_the_consumer(kafka):
-    """Kafka's own numbers: all four booklets are in the one log that everybody reads."""
+    """Kafka keeps all four booklets in the one log that everybody reads."""
     path = script("kafka_headers_consumer.py").path
     with Tab(path, environment=kafka.environment) as tab:
         assert tab.line()

@@ -67,7 +67,11 @@ def things(settings: Settings) -> set[Thing]:
 @contextmanager
 def count_payments(settings: Settings):
     with channel_to(settings) as channel:
-        yield lambda: channel.queue_declare("royalties", True).method.message_count
+        yield (
+            lambda: (
+                channel.queue_declare("royalties", durable=True).method.message_count
+            )
+        )
 
 
 class Server:
