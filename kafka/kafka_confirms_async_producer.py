@@ -54,7 +54,9 @@ def main():
         room.release()
 
     began = time.monotonic()
-    with KafkaProducer(**KAFKA, delivery_timeout_ms=6000) as producer:
+    # With idempotence, kafka-python would wait for ever when Kafka dies here.
+    once = {"acks": "all", "retries": 0, "enable_idempotence": False}
+    with KafkaProducer(**KAFKA, **once, delivery_timeout_ms=6000) as producer:
         for number in range(1, COUNT + 1):
             room.acquire()
             if failures:
