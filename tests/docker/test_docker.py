@@ -232,7 +232,7 @@ def test_lab_up_status_logs_run_down(absent):
 
     tasks = absent.send_tasks()
     stopped = absent.lab("down", name)
-    assert stopped.out == [f"{title} is down."]
+    assert stopped.out[-1] == f"{title} is down."  # after what docker compose says
     assert not absent.ids()
     assert absent.lab("status", name).status == 1
     assert "nothing to stop" in absent.lab("down", name).out[0]
@@ -264,7 +264,7 @@ def test_lab_starts_a_stopped_container_again(up):
     assert up.ids() == before
 
     up.compose("stop", *up.broker.services)
-    assert up.lab("down", up.broker.name).out == [f"{up.broker.title} is down."]
+    assert up.lab("down", up.broker.name).out[-1] == f"{up.broker.title} is down."
     assert not up.ids()
 
 
@@ -281,5 +281,5 @@ def test_lab_moves_to_other_ports(up):
     assert up.lab("status", up.broker.name).status == 1
     moved.finish_tasks(tasks)
     # With the old settings again.
-    assert up.lab("down", up.broker.name).out == [f"{up.broker.title} is down."]
+    assert up.lab("down", up.broker.name).out[-1] == f"{up.broker.title} is down."
     assert not up.ids()
