@@ -2,6 +2,7 @@
 # make demo PATTERN=rabbitmq/fanout    another walkthrough
 # make test                            every walkthrough and every bad input
 # make test-rabbitmq-4.3               the same for RabbitMQ 4.3; needs Debian and root
+# make test-docker                     docker-compose.yml; needs Docker, or Debian and root
 # make bench                           figures: times, memory, messages per second
 # make lint                            style and format
 
@@ -11,7 +12,7 @@ BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-rabbitmq-4.3 bench lint
+.PHONY: demo test test-rabbitmq-4.3 test-docker bench lint
 
 demo: $(VENV)/ready
 	@$(RUN) -m lab up $(BROKER)
@@ -22,6 +23,9 @@ test: $(VENV)/ready
 
 test-rabbitmq-4.3: $(VENV)/ready
 	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 4 -k rabbitmq
+
+test-docker: $(VENV)/ready
+	tests/docker/run $(RUN) -m pytest -n 2 tests/docker
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
