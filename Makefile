@@ -29,7 +29,8 @@ test-docker: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
-	$(RUN) benchmarks/rabbitmq.py
+	$(RUN) benchmarks/bench_rabbitmq.py
+	$(RUN) benchmarks/bench_kafka.py
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

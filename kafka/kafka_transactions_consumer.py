@@ -55,7 +55,7 @@ def main():
 
 def receive(consumer, ready):
     while True:
-        batches = consumer.poll(timeout_ms=1000)
+        batches = consumer.poll(timeout_ms=500)
         if ready and consumer.assignment():
             print(ready)
             ready = None
