@@ -27,8 +27,8 @@ load_dotenv()
 SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
 if not all(server.rpartition(":")[2].strip().isdecimal() for server in SERVERS):
     sys.exit("KAFKA_BOOTSTRAP_SERVERS is malformed. Write it as .env.example does.")
-# Five seconds until a Kafka that is down or silent fails, instead of thirty.
-TIMEOUTS = {"bootstrap_timeout_ms": 5000, "request_timeout_ms": 5000}
+# Four seconds until a Kafka that is down or silent fails, instead of thirty.
+TIMEOUTS = {"bootstrap_timeout_ms": 4000, "request_timeout_ms": 4000}
 KAFKA = {"bootstrap_servers": SERVERS, **TIMEOUTS}
 
 
@@ -46,7 +46,7 @@ def main():
         topics = {"sound_settings": {"num_partitions": 1, "configs": compacted}}
         admin.create_topics(topics, raise_errors=False, wait_for_metadata=True)
     updates = ["anna low", "ben low", "anna normal", "ben", "anna high", "carla low"]
-    with KafkaProducer(**KAFKA, delivery_timeout_ms=6000) as producer:
+    with KafkaProducer(**KAFKA, delivery_timeout_ms=5000) as producer:
         for update in updates:
             user, _, quality = update.partition(" ")
             # An empty value would be a value like others: only None is a tombstone.
@@ -73,7 +73,7 @@ def wait_until_dropped(offset):
                 found = batches[partition][0].offset
             else:
                 # poll() would wait for ever for a Kafka that is gone. This fails then.
-                consumer.bootstrap(timeout_ms=5000, refresh=True)
+                consumer.bootstrap(timeout_ms=4000, refresh=True)
             time.sleep(0.2)
 
 

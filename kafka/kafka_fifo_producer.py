@@ -24,8 +24,8 @@ load_dotenv()
 SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
 if not all(server.rpartition(":")[2].strip().isdecimal() for server in SERVERS):
     sys.exit("KAFKA_BOOTSTRAP_SERVERS is malformed. Write it as .env.example does.")
-# Five seconds until a Kafka that is down or silent fails, instead of thirty.
-TIMEOUTS = {"bootstrap_timeout_ms": 5000, "request_timeout_ms": 5000}
+# Four seconds until a Kafka that is down or silent fails, instead of thirty.
+TIMEOUTS = {"bootstrap_timeout_ms": 4000, "request_timeout_ms": 4000}
 KAFKA = {"bootstrap_servers": SERVERS, **TIMEOUTS}
 
 TRACKS = ["long track 1", "track 2", "track 3", "track 4", "track 5", "track 6"]
@@ -40,7 +40,7 @@ def main():
     with KafkaAdminClient(**KAFKA) as admin:
         topics = {topic: {"num_partitions": 2 if mode == "split" else 1}}
         admin.create_topics(topics, raise_errors=False, wait_for_metadata=True)
-    with KafkaProducer(**KAFKA, delivery_timeout_ms=6000) as producer:
+    with KafkaProducer(**KAFKA, delivery_timeout_ms=5000) as producer:
         partitions = sorted(producer.partitions_for(topic))
         for number, track in enumerate(TRACKS):
             # The long track goes to the first partition, all others to the last one.

@@ -24,8 +24,8 @@ load_dotenv()
 SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
 if not all(server.rpartition(":")[2].strip().isdecimal() for server in SERVERS):
     sys.exit("KAFKA_BOOTSTRAP_SERVERS is malformed. Write it as .env.example does.")
-# Five seconds until a Kafka that is down or silent fails, instead of thirty.
-TIMEOUTS = {"bootstrap_timeout_ms": 5000, "request_timeout_ms": 5000}
+# Four seconds until a Kafka that is down or silent fails, instead of thirty.
+TIMEOUTS = {"bootstrap_timeout_ms": 4000, "request_timeout_ms": 4000}
 KAFKA = {"bootstrap_servers": SERVERS, **TIMEOUTS}
 
 
@@ -33,7 +33,7 @@ def main():
     with KafkaAdminClient(**KAFKA) as admin:
         topics = {"music_tasks": {"num_partitions": 2}}
         admin.create_topics(topics, raise_errors=False, wait_for_metadata=True)
-    with KafkaProducer(**KAFKA, delivery_timeout_ms=6000) as producer:
+    with KafkaProducer(**KAFKA, delivery_timeout_ms=5000) as producer:
         partitions = sorted(producer.partitions_for("music_tasks"))
         for number in range(6):
             track = f"track {number + 1}"

@@ -27,8 +27,8 @@ load_dotenv()
 SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
 if not all(server.rpartition(":")[2].strip().isdecimal() for server in SERVERS):
     sys.exit("KAFKA_BOOTSTRAP_SERVERS is malformed. Write it as .env.example does.")
-# Five seconds until a Kafka that is down or silent fails, instead of thirty.
-TIMEOUTS = {"bootstrap_timeout_ms": 5000, "request_timeout_ms": 5000}
+# Four seconds until a Kafka that is down or silent fails, instead of thirty.
+TIMEOUTS = {"bootstrap_timeout_ms": 4000, "request_timeout_ms": 4000}
 KAFKA = {"bootstrap_servers": SERVERS, **TIMEOUTS}
 
 REQUESTS, REPLIES = "track_metadata", TopicPartition("track_metadata_replies", 0)

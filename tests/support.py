@@ -1,6 +1,7 @@
 """Runs scripts the way a reader does, and waits for conditions."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,7 +66,11 @@ class Tab:
         return self
 
     def __exit__(self, *_) -> None:
-        self.child.close(force=True)
+        if not self.child.closed:
+            # Not close(force=True), which gives up after a tenth of a second.
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+            self.child.close()
 
     def line(self) -> str:
         """The next line that it prints; empty when it has ended."""
