@@ -22,6 +22,8 @@ from lab.walkthrough import walkthroughs
 from tests.conftest import own_ports
 from tests.support import Ended, Tab, lab, run, script, wait_until
 
+# On a busy machine each start of a container may take a minute.
+pytestmark = pytest.mark.timeout(600)
 SECONDS_UNTIL_UNHEALTHY = 180  # three failed checks in a row, and the pauses between
 
 # What makes a broker stop listening while its container runs on. Where it has no
@@ -80,11 +82,14 @@ class Containers:
         return [line.removeprefix("Sent ") for line in sent.out]
 
     def finish_tasks(self, tasks: list[str]) -> None:
-        """Check that a worker gets these tasks."""
+        """Check that a worker gets these tasks, in whichever order."""
         worker = script(f"{self.broker.name}_consumer.py")
+        missing = {f"Finished {task}" for task in tasks}
         with Tab(worker.path, environment=self.environment) as tab:
-            for task in tasks:
-                tab.wait_for(f"Finished {task}")
+            while missing:
+                line = tab.line()
+                assert line, f"ended without printing: {missing}"
+                missing.discard(line)
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -147,7 +152,6 @@ def test_up_waits_until_the_broker_answers(absent):
     assert absent.health() == {"healthy"}
 
 
-@pytest.mark.timeout(SECONDS_UNTIL_UNHEALTHY + 60)
 def test_unhealthy_when_the_broker_no_longer_answers(up):
     silence = ("kill", "--signal", "STOP", *up.broker.services)
     up.compose(*DEAFEN.get(up.broker.name, silence))
