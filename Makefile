@@ -19,7 +19,7 @@ demo: $(VENV)/ready
 	@$(RUN) -m lab run $(PATTERN)
 
 test: $(VENV)/ready
-	$(RUN) -m pytest -n 4
+	$(RUN) -m pytest -n 3
 
 test-rabbitmq-4.3: $(VENV)/ready
 	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 4 -k rabbitmq

@@ -109,8 +109,9 @@ def group(name: str) -> Thing:
 
 
 def java(heap: str, main_class: str, *arguments: str) -> Process:
-    command = ("$java", heap, "-XX:+UseSerialGC", "-cp", "$classpath", main_class)
-    return Process((*command, *arguments))
+    # One collector thread, and addresses as they are typed: 127.0.0.1, not its IPv6 form.
+    options = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
+    return Process(("$java", *options, "-cp", "$classpath", main_class, *arguments))
 
 
 CLUSTER = "music-streaming-lab-01"  # 22 characters, as an id of a cluster has
