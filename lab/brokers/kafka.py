@@ -109,7 +109,7 @@ def group(name: str) -> Thing:
 
 
 def java(heap: str, main_class: str, *arguments: str) -> Process:
-    # One collector thread, and addresses as they are typed: 127.0.0.1, not its IPv6 form.
+    # A small collector, and IPv4 sockets: others show 127.0.0.1 in its IPv6 form.
     options = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
     return Process(("$java", *options, "-cp", "$classpath", main_class, *arguments))
 
