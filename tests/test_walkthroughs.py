@@ -12,7 +12,7 @@ import pytest
 from lab.brokers import BROKERS
 from lab.replay import Difference, Replay, agrees, complete
 from lab.walkthrough import Walkthrough, walkthroughs
-from tests.support import PATIENCE, lab, wait_until
+from tests.support import lab, wait_until
 
 WALKTHROUGHS = walkthroughs(BROKERS)
 every_walkthrough = pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def spawn_run(walkthrough: Walkthrough, broker) -> pexpect.spawn:
         ["-m", "lab", "run", walkthrough.name],
         env={**os.environ, **broker.environment, "COLUMNS": "20", "TERM": "dumb"},
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=60,  # a producer that waits for each confirm says nothing for long
     )
 
 
