@@ -16,7 +16,7 @@ import pexpect
 from lab.broker import ROOT
 from lab.brokers import BROKERS
 
-PATIENCE = 15  # seconds
+PATIENCE = 30  # seconds
 
 
 class Script(NamedTuple):

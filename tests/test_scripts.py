@@ -143,7 +143,7 @@ def test_bad_settings_are_one_line(name, bad, live, silent_port):
     environment = broker.environment | bad.change(broker.settings, silent_port)
     scripts = scripts_of(name)
     # Some at a time: all at once would keep two processors busy with starting them.
-    for some in (scripts[i : i + 3] for i in range(0, len(scripts), 3)):
+    for some in (scripts[i : i + 2] for i in range(0, len(scripts), 2)):
         processes = [start(each.path, environment=environment) for each in some]
         deadline = time.monotonic() + PROMISED_SECONDS
         for process in processes:
