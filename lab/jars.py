@@ -91,7 +91,13 @@ def fetch(jars: list[Jar], report: Report) -> None:
     """
     total = sum(jar.size for jar in jars)
     report(f"Downloading {len(jars)} Java archives, {total / 1e6:.0f} MB")
-    cache().mkdir(parents=True, exist_ok=True)
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(
+            f"cannot write to {cache()}: {error.strerror}. Mend its permissions, or "
+            "name another folder in XDG_CACHE_HOME."
+        ) from None
     for left in cache().glob(f"{UNFINISHED}*"):  # by a download that was killed
         shutil.rmtree(left, ignore_errors=True)
     with (

@@ -102,8 +102,10 @@ def apt_install(package: str) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait until no other lab on this machine installs anything: tests run at once."""
-    with (Path(tempfile.gettempdir()) / "message-broker-lab.lock").open("w") as lock:
+    """Wait until no other lab of this user installs anything: tests run at once."""
+    # One file a user: another user's could not be opened.
+    name = f"message-broker-lab-{os.getuid()}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -106,7 +106,7 @@ def test_rpc_leaves_aside_what_nobody_waits_for(kafka):
         assert server.line() == "Looking up Harbour Lights"
 
 
-def test_headers_travel_to_everybody_and_are_filtered_by_the_consumer(kafka):
+def test_headers_do_not_keep_a_message_out_of_the_log(kafka):
     """Kafka keeps all four booklets in the one log that everybody reads."""
     path = script("kafka_headers_consumer.py").path
     with Tab(path, environment=kafka.environment) as tab:
