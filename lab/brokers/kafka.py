@@ -17,11 +17,10 @@ from lab.broker import (
     Endpoint,
     LabError,
     Port,
-    Process,
     Thing,
     Unavailable,
 )
-from lab.jars import Jars
+from lab.jars import Jars, java
 from lab.reach import check_reachable
 
 TIMEOUT = 4  # seconds
@@ -106,12 +105,6 @@ def topic(name: str) -> Thing:
 
 def group(name: str) -> Thing:
     return Thing("consumer group", name)
-
-
-def java(heap: str, main_class: str, *arguments: str) -> Process:
-    # A small collector, and IPv4 sockets: others show 127.0.0.1 in its IPv6 form.
-    options = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
-    return Process(("$java", *options, "-cp", "$classpath", main_class, *arguments))
 
 
 CLUSTER = "music-streaming-lab-01"  # 22 characters, as an id of a cluster has
