@@ -53,6 +53,14 @@ class Thing(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
+class Content(NamedTuple):
+    """What the broker itself says of a thing."""
+
+    thing: Thing
+    messages: int | None  # that wait there; None where it keeps none
+    consumers: int | None  # None where the broker does not know
+
+
 class Report:
     """Tells the user what is going on, in plain lines."""
 
@@ -99,6 +107,7 @@ class Broker:
     services: tuple[str, ...]  # in docker-compose.yml
     ports: tuple[Port, ...]  # the first is the one clients connect to
     addresses: Mapping[str, str]  # setting that the scripts read -> template
+    credentials: Mapping[str, str]  # setting that the scripts read -> default
     page: str | None  # template: address and login of its page for the browser
 
     software: Software
@@ -112,6 +121,8 @@ class Broker:
     """Settings -> where the scripts connect. Raises LabError on a malformed one."""
     probe: Callable[[Mapping[str, str]], str]
     """Log in as a script does; returns the version. Raises Unavailable with the why."""
+    contents: Callable[[Mapping[str, str]], list[Content]]
+    """All that is on the broker. Raises Unavailable."""
     creates: Mapping[str, tuple[Thing, ...]]  # pattern -> what its scripts leave behind
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
@@ -139,6 +150,8 @@ class Broker:
                 raise LabError(f"{name}={value} is no port number. Mend it in .env.")
         for name, template in self.addresses.items():
             settings[name] = environment.get(name) or fill(template, self.default_ports)
+        for name, default in self.credentials.items():
+            settings[name] = environment.get(name) or default
         return settings
 
     def addresses_on(self, ports: Mapping[str, str]) -> dict[str, str]:

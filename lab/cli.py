@@ -248,6 +248,25 @@ def down(brokers: list[Broker]) -> None:
 
 @main.command()
 @click.argument("broker", type=click.Choice(list(BROKERS)))
+def show(broker: str) -> None:
+    """Show what is on a broker: how many messages wait where, and who reads them."""
+    here = instance(BROKERS[broker])
+    here.broker.probe(here.settings)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("What", no_wrap=True)
+    table.add_column("Messages", justify="right")
+    table.add_column("Consumers", justify="right")
+    for thing, *numbers in sorted(here.broker.contents(here.settings)):
+        figures = ["" if number is None else str(number) for number in numbers]
+        table.add_row(escape(str(thing)), *figures)
+    if table.rows:
+        console.print(table)
+    else:
+        say(f"{here.broker.title} on {where(here)} holds nothing.")
+
+
+@main.command()
+@click.argument("broker", type=click.Choice(list(BROKERS)))
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 def logs(broker: str, follow: bool) -> None:
     """Show what a broker has logged."""

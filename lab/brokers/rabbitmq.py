@@ -1,12 +1,25 @@
 """RabbitMQ: where its server comes from, how it is started, asked and cleaned."""
 
+import base64
+import json
 import socket
+import urllib.request
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
-from lab.broker import Broker, Endpoint, LabError, Port, Process, Thing, Unavailable
+from lab.broker import (
+    Broker,
+    Content,
+    Endpoint,
+    LabError,
+    Port,
+    Process,
+    Thing,
+    Unavailable,
+)
 from lab.software import SystemProgram
 
 TIMEOUT = 4  # seconds, for each address of a host
@@ -77,6 +90,41 @@ def probe(settings: Mapping[str, str]) -> str:
         return connection._impl.server_properties["version"]
 
 
+def management(settings: Mapping[str, str], path: str) -> list[dict]:
+    """What the management API answers: https://www.rabbitmq.com/docs/http-api-reference
+
+    Raises Unavailable where it does not.
+    """
+    node = nodes(settings)[0]
+    login = f"{node.credentials.username}:{node.credentials.password}"
+    url = f"http://{node.host}:{settings['RABBITMQ_MANAGEMENT_PORT']}/api/{path}"
+    request = urllib.request.Request(
+        url,
+        headers={"Authorization": "Basic " + base64.b64encode(login.encode()).decode()},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return json.load(answer)
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"{url} does not tell what RabbitMQ holds ({error}). "
+            "Check RABBITMQ_MANAGEMENT_PORT in .env."
+        ) from None
+
+
+def contents(settings: Mapping[str, str]) -> list[Content]:
+    vhost = quote(nodes(settings)[0].virtual_host, safe="")
+    # A queue of a moment ago has no figures yet.
+    return [
+        Content(queue(each["name"]), each.get("messages", 0), each.get("consumers", 0))
+        for each in management(settings, f"queues/{vhost}")
+    ] + [
+        Content(exchange(each["name"]), None, None)
+        for each in management(settings, f"exchanges/{vhost}")
+        if each["name"] and not each["name"].startswith("amq.")
+    ]
+
+
 def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
     with connect(settings) as connection:
         channel = connection.channel()
@@ -106,6 +154,7 @@ RABBITMQ = Broker(
     services=("rabbitmq",),
     ports=(Port("RABBITMQ_PORT", 5672), Port("RABBITMQ_MANAGEMENT_PORT", 15672)),
     addresses={"RABBITMQ_URLS": "amqp://guest:guest@localhost:$RABBITMQ_PORT/%2F"},
+    credentials={},  # they are part of the URLs
     page="http://localhost:$RABBITMQ_MANAGEMENT_PORT (guest / guest)",
     software=SystemProgram(
         name="rabbitmq-server",
@@ -166,6 +215,7 @@ RABBITMQ = Broker(
     ready_seconds=60,
     endpoints=endpoints,
     probe=probe,
+    contents=contents,
     creates={
         "fifo": (queue("playlist_single"), queue("playlist_plain")),
         "work-queue": (queue("music_tasks"),),

@@ -1,0 +1,92 @@
+"""Confirms, producer: waits for ActiveMQ's receipt after each message.
+
+    producer --> [ royalties ] --> consumer
+    producer <-- receipt: "stored, from here on it is mine"
+
+Run each line in its own terminal tab:
+
+    python activemq_confirms_consumer.py
+    python activemq_confirms_producer.py
+    python activemq_confirms_async_producer.py 100
+    python activemq_confirms_async_producer.py
+    python activemq_confirms_transaction_producer.py
+
+Safe and slow: each message costs a journey to ActiveMQ's disk and back. Two more
+go wrong on purpose: one to a queue that nobody knows, one to a full queue.
+"""
+
+import os
+import queue
+import sys
+import time
+
+import stomp
+from dotenv import load_dotenv
+
+load_dotenv()
+HOSTS = os.getenv("ACTIVEMQ_HOSTS", "localhost:61613")
+LOGIN = os.getenv("ACTIVEMQ_USER", "admin"), os.getenv("ACTIVEMQ_PASSWORD", "admin")
+NODES = [tuple(node.strip().split(":")) for node in HOSTS.split(",")]
+if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES):
+    sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+# Bodies stay bytes: one that is not UTF-8 would end the connection.
+OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
+# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
+OPTIONS["heartbeats"] = (3000, 3000)
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
+
+COUNT = 2000
+
+
+class Inbox(queue.Queue, stomp.ConnectionListener):
+    # The client's thread puts frames in, main() takes them out: a task that was worked
+    # on in the client's thread would hold up the signs of life.
+    on_connected = on_receipt = on_message = on_error = queue.Queue.put
+
+    def on_disconnected(self):
+        self.put(None)
+
+    def take(self, seconds=None):
+        frame = self.get(timeout=seconds)
+        if frame is None:
+            raise ConnectionError("the connection is lost")
+        if frame.cmd == "ERROR":
+            raise stomp.exception.StompException(frame.body.split(b"\n")[0].decode())
+        return frame
+
+
+def main():
+    connection, inbox = stomp.Connection12(NODES, **OPTIONS), Inbox()
+    connection.set_listener("inbox", inbox)
+    connection.connect(*LOGIN)
+    inbox.take(5)
+    began = time.monotonic()
+    for number in range(1, COUNT + 1):
+        send(connection, inbox, "royalties", f"payment {number}")
+    rate = COUNT / (time.monotonic() - began)
+    print(f"Confirmed {COUNT} payments one by one: {rate:,.0f}/s")
+    send(connection, inbox, "royaltys", "payment to nobody")
+    print("Confirmed, in a new queue that nobody reads: payment to nobody")
+    soon = int(time.time() * 1000) + 500  # the queue is empty again when this runs next
+    send(connection, inbox, "small_royalties", "payment that fills it", expires=soon)
+    try:
+        send(connection, inbox, "small_royalties", "payment too many", expires=soon)
+    except stomp.exception.StompException:
+        print("Refused by ActiveMQ: payment too many")
+    connection.disconnect()
+
+
+def send(connection, inbox, name, text, **headers):
+    headers |= {"persistent": "true", "receipt": text}
+    connection.send(f"/queue/{name}", text.encode(), headers=headers)
+    inbox.take(5)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (stomp.exception.StompException, queue.Empty, OSError) as error:
+        why = str(error) or "no answer"
+        sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")

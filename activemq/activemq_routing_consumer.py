@@ -1,0 +1,86 @@
+"""Routing, consumer: gets only the severities it asks for.
+
+    producer --+--> ( service_logs.error ) ----+--> consumer 1
+               +--> ( service_logs.critical ) -+
+               +--> ( service_logs.info ) --------> consumer 2
+               +--> ( service_logs.warning )
+
+Run each line in its own terminal tab:
+
+    python activemq_routing_consumer.py error critical
+    python activemq_routing_consumer.py info
+    python activemq_routing_producer.py
+
+Without an argument it gets all severities. What a consumer did not ask for never
+reaches it.
+"""
+
+import os
+import queue
+import sys
+
+import stomp
+from dotenv import load_dotenv
+
+load_dotenv()
+HOSTS = os.getenv("ACTIVEMQ_HOSTS", "localhost:61613")
+LOGIN = os.getenv("ACTIVEMQ_USER", "admin"), os.getenv("ACTIVEMQ_PASSWORD", "admin")
+NODES = [tuple(node.strip().split(":")) for node in HOSTS.split(",")]
+if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES):
+    sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+# Bodies stay bytes: one that is not UTF-8 would end the connection.
+OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
+# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
+OPTIONS["heartbeats"] = (3000, 3000)
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
+
+SEVERITIES = ["info", "warning", "error", "critical"]
+
+
+class Inbox(queue.Queue, stomp.ConnectionListener):
+    # The client's thread puts frames in, main() takes them out: a task that was worked
+    # on in the client's thread would hold up the signs of life.
+    on_connected = on_receipt = on_message = on_error = queue.Queue.put
+
+    def on_disconnected(self):
+        self.put(None)
+
+    def take(self, seconds=None):
+        frame = self.get(timeout=seconds)
+        if frame is None:
+            raise ConnectionError("the connection is lost")
+        if frame.cmd == "ERROR":
+            raise stomp.exception.StompException(frame.body.split(b"\n")[0].decode())
+        return frame
+
+
+def main():
+    wanted = sys.argv[1:] or SEVERITIES
+    if not set(wanted) <= set(SEVERITIES):
+        print(
+            f"Usage: python {sys.argv[0]} [{'] ['.join(SEVERITIES)}]", file=sys.stderr
+        )
+        sys.exit(2)
+    connection, inbox = stomp.Connection12(NODES, **OPTIONS), Inbox()
+    connection.set_listener("inbox", inbox)
+    connection.connect(*LOGIN)
+    inbox.take(5)
+    # A destination each, with commas between them: one subscription for several topics.
+    topics = ",".join(f"/topic/service_logs.{severity}" for severity in wanted)
+    connection.subscribe(topics, id="logs", ack="auto", receipt="subscribed")
+    inbox.take(5)
+    print(f"Waiting for {', '.join(wanted)}. Press Ctrl-C to stop.")
+    while True:
+        message = inbox.take()
+        severity = message.headers["destination"].rpartition(".")[2]
+        print(f"Received {severity}: {message.body.decode(errors='replace')}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (stomp.exception.StompException, queue.Empty, OSError) as error:
+        why = str(error) or "no answer"
+        sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")

@@ -1,0 +1,264 @@
+"""ActiveMQ: its jars, how it is started, asked and cleaned."""
+
+import base64
+import json
+import queue
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+
+import stomp
+
+from lab.broker import Broker, Content, Endpoint, LabError, Port, Thing, Unavailable
+from lab.jars import Jars, java
+from lab.reach import check_reachable
+
+TIMEOUT = 4  # seconds
+BROKER = "org.apache.activemq:type=Broker,brokerName=localhost"
+# Until a queue whose consumer has been killed can be removed.
+REMOVAL_SECONDS = 2
+
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said by Unavailable
+
+
+def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
+    """The brokers that ACTIVEMQ_HOSTS lists. Raises LabError if malformed."""
+    nodes = [node.strip().split(":") for node in settings["ACTIVEMQ_HOSTS"].split(",")]
+    if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in nodes):
+        raise LabError("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+    return [Endpoint(host, int(port)) for host, port in nodes]
+
+
+class Answer(queue.Queue, stomp.ConnectionListener):
+    """What a broker answers to a login; None where it ends the connection."""
+
+    on_connected = on_error = queue.Queue.put
+
+    def on_disconnected(self) -> None:
+        self.put(None)
+
+
+def probe(settings: Mapping[str, str]) -> str:
+    ends = endpoints(settings)
+    where = ", ".join(map(str, ends))
+    try:
+        check_reachable(ends, "ACTIVEMQ_HOSTS", "activemq")
+    except Unavailable as error:
+        if error.refused and "stomp" not in connectors(settings):
+            raise Unavailable(
+                f"ActiveMQ runs, but nothing listens on {where}: its STOMP connector "
+                "is off. Switch it on as config/activemq/broker.xml does."
+            ) from None
+        raise
+    connection = stomp.Connection12(
+        ends, timeout=TIMEOUT, reconnect_attempts_max=1, auto_decode=False
+    )
+    answer = Answer()
+    connection.set_listener("", answer)
+    user = settings["ACTIVEMQ_USER"]
+    try:
+        connection.connect(user, settings["ACTIVEMQ_PASSWORD"])
+        frame = answer.get(timeout=TIMEOUT)
+        connection.disconnect()
+    except (stomp.exception.StompException, queue.Empty, OSError):
+        frame = None
+    if frame and frame.cmd == "CONNECTED":
+        return frame.headers["server"].partition("/")[2]
+    if frame and b"password is invalid" in frame.body:
+        raise Unavailable(
+            f"{where} refuses the login of user {user}. "
+            "Mend ACTIVEMQ_USER and ACTIVEMQ_PASSWORD in .env."
+        )
+    raise Unavailable(
+        f"something listens on {where} but does not speak STOMP. Is the port right? "
+        "STOMP is 61613, the console 8161, OpenWire 61616."
+    )
+
+
+def jolokia(settings: Mapping[str, str], *requests: dict) -> list[dict]:
+    """What the console's Jolokia answers: https://jolokia.org/reference/html/manual/
+
+    Raises Unavailable where it does not, or not to this login.
+    """
+    host = endpoints(settings)[0].host
+    url = f"http://{host}:{settings['ACTIVEMQ_CONSOLE_PORT']}/api/jolokia/"
+    login = f"{settings['ACTIVEMQ_USER']}:{settings['ACTIVEMQ_PASSWORD']}"
+    headers = {
+        "Authorization": "Basic " + base64.b64encode(login.encode()).decode(),
+        "Origin": f"http://{host}",  # without it the console refuses a request
+    }
+    request = urllib.request.Request(url, json.dumps(requests).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return json.load(answer)
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"{url} does not tell what ActiveMQ holds ({error}). "
+            "Check ACTIVEMQ_CONSOLE_PORT in .env."
+        ) from None
+
+
+def connectors(settings: Mapping[str, str]) -> set[str]:
+    """The running broker's connectors; where none runs, what it would have."""
+    try:
+        (answer,) = jolokia(
+            settings,
+            {"type": "read", "mbean": BROKER, "attribute": "TransportConnectors"},
+        )
+    except Unavailable:
+        return {"stomp"}
+    return set(answer.get("value", {"stomp": ""}))
+
+
+KINDS = {"Queue": "queue", "Topic": "topic", "TempQueue": "temporary queue"}
+
+
+def contents(settings: Mapping[str, str]) -> list[Content]:
+    destinations, subscriptions = jolokia(
+        settings,
+        {
+            "type": "read",
+            "mbean": f"{BROKER},destinationType=*,destinationName=*",
+            "attribute": ["Name", "QueueSize", "ConsumerCount"],
+        },
+        {
+            "type": "read",
+            "mbean": f"{BROKER},destinationType=Topic,destinationName=*,"
+            "endpoint=Consumer,clientId=*,consumerId=Durable(*)",
+            "attribute": ["SubscriptionName", "PendingQueueSize", "Active", "ClientId"],
+        },
+    )
+    found = []
+    for name, values in destinations.get("value", {}).items():
+        kind = next((KINDS[k] for k in KINDS if f"destinationType={k}," in name), None)
+        if kind and not values["Name"].startswith("ActiveMQ."):
+            size = None if kind == "topic" else values["QueueSize"]
+            thing = Thing(kind, values["Name"], keeps_messages=kind != "topic")
+            found.append(Content(thing, size, values["ConsumerCount"]))
+    for values in subscriptions.get("value", {}).values():
+        name = f"{values['ClientId']}/{values['SubscriptionName']}"
+        thing = Thing("durable subscription", name)
+        found.append(Content(thing, values["PendingQueueSize"], int(values["Active"])))
+    return found
+
+
+def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
+    """As ``Broker.delete``. What somebody still reads is emptied and stays."""
+    wanted = set(things)
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while True:
+        there = [each for each in contents(settings) if each.thing in wanted]
+        requests = [request for each in there for request in removal(each.thing)]
+        answers = jolokia(settings, *requests) if requests else []
+        failed = [answer for answer in answers if answer["status"] != 200]
+        if not failed:
+            return
+        # The consumer of a script that was killed is missed a little later.
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    for answer in failed:
+        if "active" not in answer["error"]:
+            raise Unavailable(f"ActiveMQ does not delete: {answer['error']}")
+
+
+def removal(thing: Thing) -> list[dict]:
+    """The requests that remove it; the first empties a queue whoever reads it."""
+    if thing.kind == "topic":
+        return [operation("removeTopic(java.lang.String)", thing.name)]
+    if thing.kind == "durable subscription":
+        return [
+            operation(
+                "destroyDurableSubscriber(java.lang.String,java.lang.String)",
+                *thing.name.split("/"),
+            )
+        ]
+    mbean = f"{BROKER},destinationType=Queue,destinationName={thing.name}"
+    return [
+        {"type": "exec", "mbean": mbean, "operation": "purge()"},
+        operation("removeQueue(java.lang.String)", thing.name),
+    ]
+
+
+def operation(name: str, *arguments: str) -> dict:
+    return {
+        "type": "exec",
+        "mbean": BROKER,
+        "operation": name,
+        "arguments": list(arguments),
+    }
+
+
+def q(*names: str) -> tuple[Thing, ...]:
+    return tuple(Thing("queue", name) for name in names)
+
+
+def topics(*names: str) -> tuple[Thing, ...]:
+    return tuple(Thing("topic", name, keeps_messages=False) for name in names)
+
+
+JOLOKIA_AGENT = "$jars/org.jolokia/jolokia-agent-jvm-2.6.0-javaagent.jar"
+JOLOKIA_OPTIONS = (
+    *("host=127.0.0.1", "port=$ACTIVEMQ_CONSOLE_PORT", "agentContext=/api/jolokia"),
+    *("user=admin", "password=admin", "discoveryEnabled=false"),
+)
+
+ACTIVEMQ = Broker(
+    name="activemq",
+    title="ActiveMQ",
+    services=("activemq",),
+    ports=(Port("ACTIVEMQ_PORT", 61613), Port("ACTIVEMQ_CONSOLE_PORT", 8161)),
+    addresses={"ACTIVEMQ_HOSTS": "localhost:$ACTIVEMQ_PORT"},
+    credentials={"ACTIVEMQ_USER": "admin", "ACTIVEMQ_PASSWORD": "admin"},
+    page=None,
+    software=Jars("activemq"),
+    prepare=(),
+    processes=(
+        java(
+            "-Xmx256m",
+            "org.apache.activemq.console.command.ShellCommand",
+            *("start", "xbean:file:$config/broker.xml"),
+            options=(
+                "-Dactivemq.data=$home/data",
+                "-Dstomp.address=127.0.0.1:$ACTIVEMQ_PORT",
+                # What the console is asked for in Docker, at the same address.
+                f"-javaagent:{JOLOKIA_AGENT}={','.join(JOLOKIA_OPTIONS)}",
+            ),
+        ),
+    ),
+    files={},
+    inner_ports=(),
+    ready_seconds=60,
+    endpoints=endpoints,
+    probe=probe,
+    contents=contents,
+    creates={
+        "fifo": q("playlist"),
+        "work-queue": q("music_tasks"),
+        "fanout": topics("new_releases"),
+        "routing": topics(
+            *(f"service_logs.{s}" for s in ("info", "warning", "error", "critical"))
+        ),
+        "topic": topics(
+            *(
+                f"catalogue.{key}"
+                for key in (
+                    "music.rock.classic",
+                    "music.pop.hits",
+                    "music.rock.indie",
+                    "music.rock.indie.live",
+                    "podcast.news",
+                )
+            )
+        ),
+        "rpc": q("track_metadata"),
+        "headers": topics("booklets"),
+        "dead-letter": q(
+            *("uploads", "live_requests", "imports"),
+            *("DLQ.uploads", "DLQ.live_requests", "DLQ.imports"),
+        ),
+        "confirms": q("royalties", "royaltys", "small_royalties"),
+    },
+    delete=delete,
+)
