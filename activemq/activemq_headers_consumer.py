@@ -68,7 +68,10 @@ def main():
     connection.subscribe(
         "/topic/booklets", id="b", selector=selector, receipt="subscribed"
     )
-    inbox.take(5)
+    try:
+        inbox.take(5)
+    except stomp.exception.StompException:
+        sys.exit(f"ActiveMQ does not understand the selector {selector}")
     print(f"Waiting for {match} of {' '.join(pairs)}. Press Ctrl-C to stop.")
     while True:
         message = inbox.take()
@@ -83,5 +86,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         pass  # Ctrl-C is how a script is stopped
     except (stomp.exception.StompException, queue.Empty, OSError) as error:
-        why = str(error) or "no answer"
+        why = str(error).rstrip(".") or "no answer"
         sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")

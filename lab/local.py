@@ -118,6 +118,7 @@ class Instance:
                 strict=True,
             )
         )
+        self.home.mkdir(parents=True, exist_ok=True)
         for name, text in self.broker.files.items():
             path = self.home / name
             path.parent.mkdir(parents=True, exist_ok=True)

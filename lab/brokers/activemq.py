@@ -10,7 +10,16 @@ from collections.abc import Iterable, Mapping
 
 import stomp
 
-from lab.broker import Broker, Content, Endpoint, LabError, Port, Thing, Unavailable
+from lab.broker import (
+    ROOT,
+    Broker,
+    Content,
+    Endpoint,
+    LabError,
+    Port,
+    Thing,
+    Unavailable,
+)
 from lab.jars import Jars, java
 from lab.reach import check_reachable
 
@@ -198,6 +207,7 @@ def topics(*names: str) -> tuple[Thing, ...]:
     return tuple(Thing("topic", name, keeps_messages=False) for name in names)
 
 
+BROKER_XML = (ROOT / "config/activemq/broker.xml").read_text()
 JOLOKIA_AGENT = "$jars/org.jolokia/jolokia-agent-jvm-2.6.0-javaagent.jar"
 JOLOKIA_OPTIONS = (
     *("host=127.0.0.1", "port=$ACTIVEMQ_CONSOLE_PORT", "agentContext=/api/jolokia"),
@@ -218,7 +228,7 @@ ACTIVEMQ = Broker(
         java(
             "-Xmx256m",
             "org.apache.activemq.console.command.ShellCommand",
-            *("start", "xbean:file:$config/broker.xml"),
+            *("start", "xbean:broker.xml"),
             options=(
                 "-Dactivemq.data=$home/data",
                 "-Dstomp.address=127.0.0.1:$ACTIVEMQ_PORT",
@@ -227,7 +237,8 @@ ACTIVEMQ = Broker(
             ),
         ),
     ),
-    files={},
+    # A copy at home: the address of a file may have no blanks, a relative one has none.
+    files={"broker.xml": BROKER_XML.replace("$", "$$")},
     inner_ports=(),
     ready_seconds=60,
     endpoints=endpoints,
