@@ -56,7 +56,8 @@ def main():
     connection.set_listener("inbox", inbox)
     connection.connect(*LOGIN)
     inbox.take(5)
-    connection.subscribe("/queue/DLQ.>", id="dlq", ack="client", receipt="subscribed")
+    queues = "/queue/DLQ.uploads,/queue/DLQ.live_requests,/queue/DLQ.imports"
+    connection.subscribe(queues, id="dlq", ack="client", receipt="subscribed")
     inbox.take(5)
     print("Waiting for dead letters. Press Ctrl-C to stop.")
     while True:

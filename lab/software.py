@@ -30,6 +30,7 @@ class SystemProgram:
     paths: tuple[str, ...]  # looked at in this order, before PATH
     debian_package: str
     install_commands: Mapping[str, str]  # package manager -> what to type
+    otherwise: str = ""  # what to do where it cannot be installed
 
     @property
     def setting(self) -> str:
@@ -61,13 +62,14 @@ class SystemProgram:
                     apt_install(package)
         program = self.find()
         if program is None:
-            raise LabError(f"{self.name} is not installed. {self.advice()}")
+            advice = f"{self.advice()} {self.otherwise}".rstrip()
+            raise LabError(f"{self.name} is not installed. {advice}")
         return {"program": program}
 
     def advice(self) -> str:
         for manager, command in self.install_commands.items():
             if shutil.which(manager):
-                return f"Install it: {command}"
+                return f"Install it: {command}."
         return "Install it with your system's package manager, or start Docker."
 
 

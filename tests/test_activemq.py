@@ -7,7 +7,7 @@ import pytest
 import stomp
 
 from lab.broker import Report, Thing
-from lab.brokers.activemq import contents, endpoints
+from lab.brokers.activemq import BROKER, contents, endpoints, jolokia
 from tests.rows.activemq import client_of, publish
 from tests.support import Tab, finish, lab, run, script, start, wait_until
 
@@ -91,8 +91,6 @@ def test_a_message_that_is_not_persistent_can_die_too(activemq):
 
 def test_the_filter_of_headers_is_in_activemq(activemq):
     """What does not match is not dispatched: by ActiveMQ's own counter."""
-    from lab.brokers.activemq import BROKER, jolokia
-
     command = path("headers_consumer"), "all", "format=pdf", "language=fr"
     with Tab(*command, environment=activemq.environment) as tab:
         assert tab.line()
@@ -221,15 +219,29 @@ def test_a_listener_that_raises_loses_the_connection(activemq):
     wait_until(lambda: waiting(activemq, "music_tasks") == 1)  # it is not lost
 
 
+def test_a_stomp_connector_that_is_off(new_broker):
+    broker = new_broker("activemq")
+    stop = {
+        "type": "exec",
+        "mbean": f"{BROKER},connector=clientConnectors,connectorName=stomp",
+        "operation": "stop",
+    }
+    (answer,) = jolokia(broker.settings, stop)
+    assert answer["status"] == 200
+    status = lab("status", "activemq", environment=broker.environment)
+    assert status.status == 1
+    (line,) = status.out
+    assert line.startswith("ActiveMQ cannot be used (it runs, local, ")
+    assert "its STOMP connector is off" in line
+
+
 def test_reset_empties_what_somebody_reads(activemq):
     """A queue with a consumer cannot be removed: its messages can."""
     with Tab(path("fifo_consumer"), environment=activemq.environment) as tab:
         assert tab.line()
         run(path("fifo_producer"), environment=activemq.environment)
         assert tab.line() == "Playing long track 1"
-        ended = lab(
-            "reset", "activemq/fifo", "--yes", environment=activemq.environment
-        )
+        ended = lab("reset", "activemq/fifo", "--yes", environment=activemq.environment)
         assert ended.status == 0
         assert waiting(activemq, "playlist") == 0
 

@@ -54,10 +54,11 @@ def probe(settings: Mapping[str, str]) -> str:
     try:
         check_reachable(ends, "ACTIVEMQ_HOSTS", "activemq")
     except Unavailable as error:
-        if error.refused and "stomp" not in connectors(settings):
+        if error.refused and runs(settings):
             raise Unavailable(
                 f"ActiveMQ runs, but nothing listens on {where}: its STOMP connector "
-                "is off. Switch it on as config/activemq/broker.xml does."
+                "is off or has another port. Switch it on as "
+                "config/activemq/broker.xml does."
             ) from None
         raise
     connection = stomp.Connection12(
@@ -108,16 +109,13 @@ def jolokia(settings: Mapping[str, str], *requests: dict) -> list[dict]:
         ) from None
 
 
-def connectors(settings: Mapping[str, str]) -> set[str]:
-    """The running broker's connectors; where none runs, what it would have."""
+def runs(settings: Mapping[str, str]) -> bool:
+    """Whether an ActiveMQ answers on the console's port."""
     try:
-        (answer,) = jolokia(
-            settings,
-            {"type": "read", "mbean": BROKER, "attribute": "TransportConnectors"},
-        )
+        (answer,) = jolokia(settings, {"type": "search", "mbean": BROKER})
     except Unavailable:
-        return {"stomp"}
-    return set(answer.get("value", {"stomp": ""}))
+        return False
+    return bool(answer.get("value"))
 
 
 KINDS = {"Queue": "queue", "Topic": "topic", "TempQueue": "temporary queue"}

@@ -172,6 +172,8 @@ RABBITMQ = Broker(
             "dnf": "sudo dnf install rabbitmq-server",
             "pacman": "sudo pacman -S rabbitmq",
         },
+        otherwise="Or see it on ActiveMQ, which needs nothing installed: "
+        "make demo PATTERN=activemq/work-queue",
     ),
     prepare=(),
     processes=(
