@@ -126,6 +126,7 @@ class Broker:
     creates: Mapping[str, tuple[Thing, ...]]  # pattern -> what its scripts leave behind
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
+    page_needs_docker: bool = False  # whether only the container has the page
 
     @property
     def folder(self) -> Path:

@@ -148,7 +148,9 @@ def up(brokers: list[Broker], use_docker: bool | None) -> None:
         here = instance(broker)
         version, how = bring_up(here, use_docker)
         say(f"{broker.title} {version} is up on {where(here)}, {how}.", "green")
-        if broker.page:
+        if broker.page and (
+            not broker.page_needs_docker or docker.running(broker, here.settings)
+        ):
             say(f"Its page in the browser: {fill(broker.page, here.settings)}")
 
 

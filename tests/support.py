@@ -1,10 +1,14 @@
 """Runs scripts the way a reader does, and waits for conditions."""
 
+import base64
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -160,3 +164,23 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
+
+
+def promised_page(ended: Ended) -> str | None:
+    """Address and login of the page for the browser that `lab up` has named."""
+    lines = [line.partition("browser: ")[2] for line in ended.out]
+    return next(filter(None, lines), None)
+
+
+def open_page(page: str, *, login: bool = True) -> int:
+    """The HTTP status of a page, named as in ``Broker.page``."""
+    address, user, password = re.fullmatch(r"(\S+) \((\S+) / (\S+)\)", page).groups()
+    request = urllib.request.Request(address)
+    if login:
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code

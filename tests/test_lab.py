@@ -12,13 +12,22 @@ import psutil
 import pytest
 
 from lab import software
-from lab.broker import ROOT, LabError, Report
+from lab.broker import ROOT, LabError, Report, fill
 from lab.brokers import BROKERS
 from lab.docker import engine_answers
 from lab.local import Instance
 from lab.software import SystemProgram
 from lab.walkthrough import walkthroughs
-from tests.support import PATIENCE, Tab, lab, run, script, wait_until
+from tests.support import (
+    PATIENCE,
+    Tab,
+    lab,
+    open_page,
+    promised_page,
+    run,
+    script,
+    wait_until,
+)
 
 every_broker = pytest.mark.parametrize("name", BROKERS)
 COMMANDS = ("up", "status", "run", "reset", "logs", "down", "list")
@@ -136,6 +145,19 @@ def test_up_and_down(name, prepare):
         assert lab("down", name, environment=env(broker)).status == 0
         assert broker.instance.processes() == []
     assert lab("status", name, environment=env(broker)).status == 1
+
+
+@every_broker
+def test_up_names_a_page_where_there_is_one(name, live):
+    """Without Docker. Of ActiveMQ, only the container has it."""
+    broker = live(name)
+    kind = broker.row.broker
+    promised = promised_page(up(broker))
+    if kind.page:
+        page = fill(kind.page, broker.settings)
+        assert promised == (page if open_page(page) == 200 else None)
+    else:
+        assert promised is None
 
 
 @every_broker

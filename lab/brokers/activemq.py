@@ -112,7 +112,9 @@ def jolokia(settings: Mapping[str, str], *requests: dict) -> list[dict]:
         ) from None
     # One answer instead of several: all requests are refused, not one of them.
     if isinstance(answers, dict):
-        raise Unavailable(f"{url} refuses to tell what ActiveMQ holds: {answers}")
+        raise Unavailable(
+            f"{url} refuses to tell what ActiveMQ holds: {answers['error']}"
+        )
     return answers
 
 
@@ -226,7 +228,7 @@ ACTIVEMQ = Broker(
     ports=(Port("ACTIVEMQ_PORT", 61613), Port("ACTIVEMQ_CONSOLE_PORT", 8161)),
     addresses={"ACTIVEMQ_HOSTS": "localhost:$ACTIVEMQ_PORT"},
     credentials={"ACTIVEMQ_USER": "admin", "ACTIVEMQ_PASSWORD": "admin"},
-    page=None,
+    page="http://localhost:$ACTIVEMQ_CONSOLE_PORT (admin / admin)",
     software=Jars("activemq"),
     prepare=(),
     processes=(
@@ -277,4 +279,5 @@ ACTIVEMQ = Broker(
         "confirms": q("royalties", "royaltys", "small_royalties"),
     },
     delete=delete,
+    page_needs_docker=True,  # the jars have the port and Jolokia, no console
 )

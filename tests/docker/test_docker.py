@@ -6,6 +6,7 @@ compose projects of their own, on ports of their own.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,11 +17,21 @@ import psutil
 import pytest
 from dotenv import dotenv_values
 
-from lab.broker import ROOT, Broker
+from lab.broker import ROOT, Broker, Unavailable, fill
 from lab.brokers import BROKERS
+from lab.brokers.activemq import jolokia, operation
 from lab.walkthrough import walkthroughs
 from tests.conftest import own_ports
-from tests.support import Ended, Tab, lab, run, script, wait_until
+from tests.support import (
+    Ended,
+    Tab,
+    lab,
+    open_page,
+    promised_page,
+    run,
+    script,
+    wait_until,
+)
 
 # On a busy machine each start of a container may take a minute.
 pytestmark = pytest.mark.timeout(600)
@@ -28,7 +39,11 @@ SECONDS_UNTIL_UNHEALTHY = 180  # three failed checks in a row, and the pauses be
 
 # What makes a broker stop listening while its container runs on. Where it has no
 # command for that, it is frozen: it still listens, and answers nobody.
-DEAFEN = {"rabbitmq": ("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "stop_app")}
+DEAFEN = {
+    "rabbitmq": ("exec", "--no-TTY", "rabbitmq", "rabbitmqctl", "stop_app"),
+    # Its process 1, which is not the broker, is not to be stopped by itself.
+    "activemq": ("exec", "--no-TTY", "activemq", "sh", "-c", "kill -STOP -1"),
+}
 
 
 @dataclass
@@ -218,6 +233,10 @@ def test_lab_up_status_logs_run_down(absent):
     assert any(line.endswith(", in Docker.") for line in started.out)
     assert absent.health() == {"healthy"}
 
+    page = promised_page(started)
+    assert (page is None) == (absent.broker.page is None)
+    assert page is None or open_page(page) == 200
+
     status = absent.lab("status", name)
     assert (status.status, len(status.out)) == (0, 1)
     assert status.out[0].endswith(f"localhost:{absent.ports[0]}, in Docker.")
@@ -245,6 +264,42 @@ def test_lab_up_status_logs_run_down(absent):
     assert absent.lab("up", name).status == 0
     assert absent.health() == {"healthy"}
     absent.finish_tasks(tasks)
+
+
+def test_lab_shows_and_resets(up):
+    """Without asking: the containers are the lab's."""
+    name = up.broker.name
+    tasks = up.send_tasks()
+    shown = up.lab("show", name)
+    assert any(
+        re.fullmatch(rf"\S+ music_tasks +{len(tasks)}\b.*", line) for line in shown.out
+    ), shown
+    reset = up.lab("reset", f"{name}/work-queue")
+    assert reset.status == 0, reset
+    wait_until(
+        lambda: not any("music_tasks" in line for line in up.lab("show", name).out)
+    )
+
+
+@pytest.mark.parametrize("containers", ["activemq"], indirect=True)
+def test_the_console_asks_for_a_login(up):
+    page = fill(up.broker.page, up.broker.settings(up.environment))
+    address, _, login = page.partition(" ")
+    for path in ("", "/admin/", "/api/jolokia/"):
+        assert open_page(f"{address}{path} {login}") == 200
+        assert open_page(f"{address}{path} {login}", login=False) == 401
+        assert open_page(f"{address}{path} (admin / wrong)") == 401
+
+
+@pytest.mark.parametrize("containers", ["activemq"], indirect=True)
+def test_what_jolokia_refuses(up):
+    """Another site's page, and what nobody needs for this tutorial."""
+    settings = up.broker.settings(up.environment)
+    (refused,) = jolokia(settings, operation("terminateJVM(int)", 1))
+    assert refused["status"] == 403
+    elsewhere = {**settings, "ACTIVEMQ_HOSTS": f"127.1:{up.ports[0]}"}
+    with pytest.raises(Unavailable, match=r"http://127\.1 is not allowed"):
+        jolokia(elsewhere, operation("purge()"))
 
 
 def test_lab_takes_over_what_compose_has_brought_up(up):
