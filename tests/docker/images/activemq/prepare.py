@@ -1,4 +1,4 @@
-"""Puts the lab's Java and its jars of ActiveMQ, with Jetty and Jolokia, into the folder."""
+"""Puts the lab's Java and ActiveMQ, with Jetty and Jolokia, into the folder named."""
 
 import os
 import shutil
