@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from dotenv import dotenv_values
 from ruamel.yaml import YAML
 
 from lab.broker import ROOT
@@ -58,3 +59,12 @@ def test_mounted_files_are_there(service):
     for volume in SERVICES[service]["volumes"]:
         source = volume.split(":")[0]
         assert source in DESCRIBED["volumes"] or (ROOT / source).is_file()
+
+
+def test_activemqs_console_logs_in_to_the_broker():
+    """Which no stand-in for the image shows: its pages come from the broker, by JMS."""
+    config = ROOT / "config/activemq"
+    console = dotenv_values(config / "credentials.properties")
+    user, password = console["activemq.username"], console["activemq.password"]
+    named = f'username="{user}" password="{password}"'
+    assert named in (config / "broker.xml").read_text()
