@@ -24,6 +24,7 @@ from lab.jars import Jars, java
 from lab.reach import check_reachable
 
 TIMEOUT = 4  # seconds
+CONSOLE_TIMEOUT = 15  # its first answer after a start takes seconds on a busy machine
 BROKER = "org.apache.activemq:type=Broker,brokerName=localhost"
 FORBIDDEN = 403  # by jolokia-access.xml; the text names org.apache.activemq
 # Until a queue whose consumer has been killed can be removed.
@@ -103,7 +104,7 @@ def jolokia(settings: Mapping[str, str], *requests: dict) -> list[dict]:
     }
     request = urllib.request.Request(url, json.dumps(requests).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with urllib.request.urlopen(request, timeout=CONSOLE_TIMEOUT) as answer:
             answers = json.load(answer)
     except (OSError, ValueError) as error:
         raise Unavailable(
