@@ -71,7 +71,7 @@ def main():
         receipt="subscribed",
     )
     inbox.take(5)
-    print(f"Waiting for plays to count for {application}. Press Ctrl-C to stop.")
+    print(f"Counting plays for the {application}. Press Ctrl-C to stop.")
     while True:
         message = inbox.take()
         time.sleep(0.5)  # stands for the work
