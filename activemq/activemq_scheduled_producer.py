@@ -76,5 +76,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         pass  # Ctrl-C is how a script is stopped
     except (stomp.exception.StompException, queue.Empty, OSError) as error:
-        why = str(error) or "no answer"
+        why = str(error).rstrip(".") or "no answer"
         sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")
