@@ -336,6 +336,22 @@ def test_what_was_committed_survives_the_death_of_the_broker(new_broker):
     assert messages(activemq, TRACKS) == 2
 
 
+def test_an_acknowledgement_can_be_part_of_a_transaction(activemq):
+    """A message and the result of the work change places at the commit."""
+    send(activemq, "/queue/album_tracks", ["track"])
+    with client_of(activemq.settings) as client:
+        connection = client.connection
+        connection.subscribe("/queue/album_tracks", "1", ack="client-individual")
+        ack = client.take("MESSAGE").headers["ack"]
+        for end, left in (connection.abort, (1, 0)), (connection.commit, (0, 1)):
+            connection.begin(transaction="1")
+            client.send("/queue/reviews", b"result", transaction="1")
+            connection.ack(ack, transaction="1")
+            end(transaction="1", receipt="end")
+            client.take("RECEIPT")
+            assert (messages(activemq, TRACKS), messages(activemq, REVIEWS)) == left
+
+
 # Browsing
 
 REVIEWS = queue_of("reviews")
