@@ -244,6 +244,10 @@ def test_reset_empties_what_somebody_reads(activemq):
         ended = lab("reset", "activemq/fifo", "--yes", environment=activemq.environment)
         assert ended.status == 0
         assert waiting(activemq, "playlist") == 0
+        assert Thing("queue", "playlist") in activemq.row.things(activemq.settings)
+        assert tab.line() == "Played long track 1"
+        run(path("fifo_producer"), environment=activemq.environment)
+        assert tab.line() == "Playing long track 1"  # it still hears
 
 
 def test_show_says_what_waits_and_who_reads(activemq):

@@ -6,6 +6,7 @@ import queue
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import stomp
@@ -26,6 +27,7 @@ from lab.reach import check_reachable
 TIMEOUT = 4  # seconds
 CONSOLE_TIMEOUT = 15  # its first answer after a start takes seconds on a busy machine
 BROKER = "org.apache.activemq:type=Broker,brokerName=localhost"
+SCHEDULER = f"{BROKER},service=JobScheduler,name=JMS"
 FORBIDDEN = 403  # by jolokia-access.xml; the text names org.apache.activemq
 # Until a queue whose consumer has been killed can be removed.
 REMOVAL_SECONDS = 2
@@ -132,7 +134,7 @@ KINDS = {"Queue": "queue", "Topic": "topic", "TempQueue": "temporary queue"}
 
 
 def contents(settings: Mapping[str, str]) -> list[Content]:
-    destinations, subscriptions = jolokia(
+    destinations, subscriptions, jobs = jolokia(
         settings,
         {
             "type": "read",
@@ -145,8 +147,10 @@ def contents(settings: Mapping[str, str]) -> list[Content]:
             "endpoint=Consumer,clientId=*,consumerId=Durable(*)",
             "attribute": ["SubscriptionName", "PendingQueueSize", "Active", "ClientId"],
         },
+        all_jobs(),
     )
-    found = []
+    waiting = Counter(job["destinationName"] for job in scheduled(jobs))
+    found = [Content(schedule(name), count, None) for name, count in waiting.items()]
     for name, values in destinations.get("value", {}).items():
         kind = next((KINDS[k] for k in KINDS if f"destinationType={k}," in name), None)
         if kind and not values["Name"].startswith("ActiveMQ."):
@@ -161,54 +165,97 @@ def contents(settings: Mapping[str, str]) -> list[Content]:
 
 
 def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
-    """As ``Broker.delete``. What somebody still reads is emptied and stays."""
+    """As ``Broker.delete``. What somebody still reads is emptied and stays.
+
+    A destination goes with the messages that are scheduled for it.
+    """
     wanted = set(things)
+    wanted |= {schedule(thing.name) for thing in wanted}
     deadline = time.monotonic() + REMOVAL_SECONDS
     while True:
         there = [each for each in contents(settings) if each.thing in wanted]
-        requests = [request for each in there for request in removal(each.thing)]
+        jobs = jobs_of(settings, [each.thing for each in there])
+        requests = [request for each in there for request in removal(each, jobs)]
         answers = jolokia(settings, *requests) if requests else []
         failed = [answer for answer in answers if answer["status"] != 200]
-        if not failed:
+        if not failed and not any(each.consumers for each in there):
             return
         # The consumer of a script that was killed is missed a little later.
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
     for answer in failed:
-        if answer["status"] == FORBIDDEN or "active" not in answer["error"]:
+        in_use = any(word in answer["error"] for word in ("active", "in use"))
+        if answer["status"] == FORBIDDEN or not in_use:
             raise Unavailable(f"ActiveMQ does not delete: {answer['error']}")
 
 
-def removal(thing: Thing) -> list[dict]:
-    """The requests that remove it; the first empties a queue whoever reads it."""
-    if thing.kind == "topic":
-        return [operation("removeTopic(java.lang.String)", thing.name)]
-    if thing.kind == "durable subscription":
+def jobs_of(settings: Mapping[str, str], things: Iterable[Thing]) -> list[dict]:
+    """The scheduled messages among these things, which is mostly none."""
+    if not any(thing.kind == "schedule" for thing in things):
+        return []
+    (answer,) = jolokia(settings, all_jobs())
+    return scheduled(answer)
+
+
+def removal(content: Content, jobs: list[dict]) -> list[dict]:
+    """The requests that remove it, or only empty it where it has consumers.
+
+    Without its queue a consumer would wait for ever, and nobody would tell it.
+    """
+    kind, name, _ = content.thing
+    if kind == "schedule":
         return [
-            operation(
-                "destroyDurableSubscriber(java.lang.String,java.lang.String)",
-                *thing.name.split("/"),
-            )
+            execute(SCHEDULER, "removeJob(java.lang.String)", job["jobId"])
+            for job in jobs
+            if job["destinationName"] == name
         ]
-    mbean = f"{BROKER},destinationType=Queue,destinationName={thing.name}"
-    return [
-        {"type": "exec", "mbean": mbean, "operation": "purge()"},
-        operation("removeQueue(java.lang.String)", thing.name),
-    ]
+    if kind == "queue":
+        mbean = f"{BROKER},destinationType=Queue,destinationName={name}"
+        purge = execute(mbean, "purge()")
+        remove = operation("removeQueue(java.lang.String)", name)
+        return [purge] if content.consumers else [purge, remove]
+    if content.consumers:
+        return []
+    if kind == "topic":
+        return [operation("removeTopic(java.lang.String)", name)]
+    destroy = "destroyDurableSubscriber(java.lang.String,java.lang.String)"
+    return [operation(destroy, *name.split("/"))]
 
 
 def operation(name: str, *arguments: str) -> dict:
+    return execute(BROKER, name, *arguments)
+
+
+def execute(mbean: str, name: str, *arguments: str | bool) -> dict:
     return {
         "type": "exec",
-        "mbean": BROKER,
+        "mbean": mbean,
         "operation": name,
         "arguments": list(arguments),
     }
 
 
+def all_jobs() -> dict:
+    """The request for all messages that wait for their time, with their queues."""
+    return execute(SCHEDULER, "getAllJobs(boolean)", True)
+
+
+def scheduled(answer: dict) -> list[dict]:
+    """The answer to ``all_jobs()``; nothing where the broker has no scheduler."""
+    return list(answer.get("value", {}).values())
+
+
+def schedule(name: str) -> Thing:
+    return Thing("schedule", name)
+
+
 def q(*names: str) -> tuple[Thing, ...]:
     return tuple(Thing("queue", name) for name in names)
+
+
+def durable(*names: str) -> tuple[Thing, ...]:
+    return tuple(Thing("durable subscription", name) for name in names)
 
 
 def topics(*names: str) -> tuple[Thing, ...]:
@@ -278,6 +325,20 @@ ACTIVEMQ = Broker(
             *("DLQ.uploads", "DLQ.live_requests", "DLQ.imports"),
         ),
         "confirms": q("royalties", "royaltys", "small_royalties"),
+        "durable": (
+            *topics("concerts"),
+            *durable("phone/concerts", "laptop/concerts"),
+        ),
+        "virtual-topic": (
+            *topics("VirtualTopic.plays"),
+            *q("Consumer.charts.VirtualTopic.plays"),
+            *q("Consumer.royalties.VirtualTopic.plays"),
+        ),
+        "message-groups": q("playlist_edits"),
+        "scheduled": q("reminders"),
+        "exclusive": q("payouts"),
+        "transactions": q("album_tracks"),
+        "browse": q("reviews"),
     },
     delete=delete,
     page_needs_docker=True,  # the jars have the port and Jolokia, no console

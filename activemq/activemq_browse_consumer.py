@@ -1,0 +1,79 @@
+"""Browse, consumer: publishes the reviews, and so takes them out of the queue.
+
+    producer --> [ reviews ] --> consumer    takes them out
+                      |
+                      +--------> browser     only looks
+
+Run one line after the other:
+
+    python activemq_browse_producer.py
+    python activemq_browse_browser.py
+    python activemq_browse_consumer.py
+
+What the browser has shown comes here all the same: looking takes nothing away.
+"""
+
+import os
+import queue
+import sys
+
+import stomp
+from dotenv import load_dotenv
+
+load_dotenv()
+HOSTS = os.getenv("ACTIVEMQ_HOSTS", "localhost:61613")
+LOGIN = os.getenv("ACTIVEMQ_USER", "admin"), os.getenv("ACTIVEMQ_PASSWORD", "admin")
+NODES = [tuple(node.strip().split(":")) for node in HOSTS.split(",")]
+if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES):
+    sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+# Bodies stay bytes: one that is not UTF-8 would end the connection.
+OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
+# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
+OPTIONS["heartbeats"] = (3000, 3000)
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
+
+
+class Inbox(queue.Queue, stomp.ConnectionListener):
+    # The client's thread puts frames in, main() takes them out: a task that was worked
+    # on in the client's thread would hold up the signs of life.
+    on_connected = on_receipt = on_message = on_error = queue.Queue.put
+
+    def on_disconnected(self):
+        self.put(None)
+
+    def take(self, seconds=None):
+        frame = self.get(timeout=seconds)
+        if frame is None:
+            raise ConnectionError("the connection is lost")
+        if frame.cmd == "ERROR":
+            raise stomp.exception.StompException(frame.body.split(b"\n")[0].decode())
+        return frame
+
+
+def main():
+    connection, inbox = stomp.Connection12(NODES, **OPTIONS), Inbox()
+    connection.set_listener("inbox", inbox)
+    connection.connect(*LOGIN)
+    inbox.take(5)
+    connection.subscribe(
+        "/queue/reviews",
+        id="reviews",
+        ack="client-individual",
+        receipt="subscribed",
+    )
+    inbox.take(5)
+    print("Waiting for reviews. Press Ctrl-C to stop.")
+    while True:
+        message = inbox.take()
+        print(f"Published {message.body.decode(errors='replace')}")
+        connection.ack(message.headers["ack"])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (stomp.exception.StompException, queue.Empty, OSError) as error:
+        why = str(error).rstrip(".") or "no answer"
+        sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")

@@ -1,0 +1,82 @@
+"""Durable, producer: announces concerts, also to those who are away.
+
+    producer --> ( concerts ) --+--> [ kept for the phone ] ---> phone
+                    topic       +--> [ kept for the laptop ] --> laptop
+
+Run each line in its own terminal tab:
+
+    python activemq_durable_consumer.py phone
+    python activemq_durable_consumer.py laptop
+    python activemq_durable_producer.py
+
+For whom a message is kept, the producer does not know: for those who have ever
+subscribed under a name. Before the first of them has, a topic keeps nothing.
+"""
+
+import os
+import queue
+import sys
+
+import stomp
+from dotenv import load_dotenv
+
+load_dotenv()
+HOSTS = os.getenv("ACTIVEMQ_HOSTS", "localhost:61613")
+LOGIN = os.getenv("ACTIVEMQ_USER", "admin"), os.getenv("ACTIVEMQ_PASSWORD", "admin")
+NODES = [tuple(node.strip().split(":")) for node in HOSTS.split(",")]
+if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES):
+    sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+# Bodies stay bytes: one that is not UTF-8 would end the connection.
+OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
+# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
+OPTIONS["heartbeats"] = (3000, 3000)
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
+
+CITIES = ["Lisbon", "Oslo", "Vienna"]
+
+
+class Inbox(queue.Queue, stomp.ConnectionListener):
+    # The client's thread puts frames in, main() takes them out: a task that was worked
+    # on in the client's thread would hold up the signs of life.
+    on_connected = on_receipt = on_message = on_error = queue.Queue.put
+
+    def on_disconnected(self):
+        self.put(None)
+
+    def take(self, seconds=None):
+        frame = self.get(timeout=seconds)
+        if frame is None:
+            raise ConnectionError("the connection is lost")
+        if frame.cmd == "ERROR":
+            raise stomp.exception.StompException(frame.body.split(b"\n")[0].decode())
+        return frame
+
+
+def main():
+    connection, inbox = stomp.Connection12(NODES, **OPTIONS), Inbox()
+    connection.set_listener("inbox", inbox)
+    connection.connect(*LOGIN)
+    inbox.take(5)
+    for city in CITIES:
+        concert = f"concert in {city}"
+        connection.send(
+            "/topic/concerts",
+            concert.encode(),
+            # Without persistent, which is no default, a restart of ActiveMQ loses
+            # what it keeps for those who are away.
+            persistent="true",
+            receipt=city,
+        )
+        inbox.take(5)
+        print(f"Announced {concert}")
+    connection.disconnect()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (stomp.exception.StompException, queue.Empty, OSError) as error:
+        why = str(error).rstrip(".") or "no answer"
+        sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")

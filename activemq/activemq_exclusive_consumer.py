@@ -1,0 +1,86 @@
+"""Exclusive, consumer: pays only while no better one is there.
+
+    producer --> [ payouts ] --> main: gets all of them, while it is there
+                             ..> spare: stands by
+
+Run each line in its own terminal tab:
+
+    python activemq_exclusive_consumer.py spare
+    python activemq_exclusive_consumer.py main
+    python activemq_exclusive_producer.py
+
+Of the exclusive consumers the one with the highest priority is chosen, whoever came
+first. Kill it: the spare takes over. Start it again: it takes over at once.
+"""
+
+import os
+import queue
+import sys
+import time
+
+import stomp
+from dotenv import load_dotenv
+
+load_dotenv()
+HOSTS = os.getenv("ACTIVEMQ_HOSTS", "localhost:61613")
+LOGIN = os.getenv("ACTIVEMQ_USER", "admin"), os.getenv("ACTIVEMQ_PASSWORD", "admin")
+NODES = [tuple(node.strip().split(":")) for node in HOSTS.split(",")]
+if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES):
+    sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+# Bodies stay bytes: one that is not UTF-8 would end the connection.
+OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
+# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
+OPTIONS["heartbeats"] = (3000, 3000)
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
+
+PRIORITIES = {"main": 10, "spare": 1}  # from -127 to 127; without one: 0
+
+
+class Inbox(queue.Queue, stomp.ConnectionListener):
+    # The client's thread puts frames in, main() takes them out: a task that was worked
+    # on in the client's thread would hold up the signs of life.
+    on_connected = on_receipt = on_message = on_error = queue.Queue.put
+
+    def on_disconnected(self):
+        self.put(None)
+
+    def take(self, seconds=None):
+        frame = self.get(timeout=seconds)
+        if frame is None:
+            raise ConnectionError("the connection is lost")
+        if frame.cmd == "ERROR":
+            raise stomp.exception.StompException(frame.body.split(b"\n")[0].decode())
+        return frame
+
+
+def main():
+    machine = "".join(sys.argv[1:]) or "main"
+    if machine not in PRIORITIES:
+        print(f"Usage: python {sys.argv[0]} [main|spare]", file=sys.stderr)
+        sys.exit(2)
+    connection, inbox = stomp.Connection12(NODES, **OPTIONS), Inbox()
+    connection.set_listener("inbox", inbox)
+    connection.connect(*LOGIN)
+    inbox.take(5)
+    headers = {"activemq.exclusive": "true", "activemq.prefetchSize": 1}
+    headers |= {"activemq.priority": PRIORITIES[machine], "receipt": "subscribed"}
+    connection.subscribe("/queue/payouts", "p", "client-individual", headers)
+    inbox.take(5)
+    print(f"Waiting for payouts on the {machine} machine. Press Ctrl-C to stop.")
+    while True:
+        message = inbox.take()
+        payout = message.body.decode(errors="replace")
+        print(f"Paying {payout}")
+        time.sleep(4 if payout.startswith("long") else 1)  # stands for the work
+        connection.ack(message.headers["ack"])
+        print(f"Paid {payout}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (stomp.exception.StompException, queue.Empty, OSError) as error:
+        why = str(error).rstrip(".") or "no answer"
+        sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")

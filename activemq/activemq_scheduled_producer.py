@@ -1,0 +1,80 @@
+"""Scheduled, producer: sends reminders that are to be delivered later.
+
+    producer --> ( scheduler: not before its time ) --> [ reminders ] --> consumer
+
+Run each line in its own terminal tab:
+
+    python activemq_scheduled_consumer.py
+    python activemq_scheduled_producer.py
+
+It ends at once: ActiveMQ waits in its place, also through a restart.
+"""
+
+import os
+import queue
+import sys
+
+import stomp
+from dotenv import load_dotenv
+
+load_dotenv()
+HOSTS = os.getenv("ACTIVEMQ_HOSTS", "localhost:61613")
+LOGIN = os.getenv("ACTIVEMQ_USER", "admin"), os.getenv("ACTIVEMQ_PASSWORD", "admin")
+NODES = [tuple(node.strip().split(":")) for node in HOSTS.split(",")]
+if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES):
+    sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
+# Bodies stay bytes: one that is not UTF-8 would end the connection.
+OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
+# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
+OPTIONS["heartbeats"] = (3000, 3000)
+stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
+
+# DELAY and PERIOD are milliseconds. With REPEAT 2 there are three in all.
+REMINDERS = [
+    ("Low Tide, in 2 seconds", {"DELAY": 2000}),
+    ("Night Train, in 1 second", {"DELAY": 1000}),
+    ("Last Stop, now", {}),
+    ("your daily mix, three times", {"DELAY": 3000, "PERIOD": 1000, "REPEAT": 2}),
+]
+
+
+class Inbox(queue.Queue, stomp.ConnectionListener):
+    # The client's thread puts frames in, main() takes them out: a task that was worked
+    # on in the client's thread would hold up the signs of life.
+    on_connected = on_receipt = on_message = on_error = queue.Queue.put
+
+    def on_disconnected(self):
+        self.put(None)
+
+    def take(self, seconds=None):
+        frame = self.get(timeout=seconds)
+        if frame is None:
+            raise ConnectionError("the connection is lost")
+        if frame.cmd == "ERROR":
+            raise stomp.exception.StompException(frame.body.split(b"\n")[0].decode())
+        return frame
+
+
+def main():
+    connection, inbox = stomp.Connection12(NODES, **OPTIONS), Inbox()
+    connection.set_listener("inbox", inbox)
+    connection.connect(*LOGIN)
+    inbox.take(5)
+    for text, when in REMINDERS:
+        headers = {"persistent": "true", "receipt": text}
+        for name, value in when.items():
+            headers[f"AMQ_SCHEDULED_{name}"] = value
+        connection.send("/queue/reminders", text.encode(), headers=headers)
+        inbox.take(5)
+        print(f"Sent {text}")
+    connection.disconnect()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except (stomp.exception.StompException, queue.Empty, OSError) as error:
+        why = str(error).rstrip(".") or "no answer"
+        sys.exit(f"ActiveMQ at {HOSTS}: {why}. Try: python -m lab status activemq")
