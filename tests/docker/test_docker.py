@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 
 from lab.broker import ROOT, Broker, Unavailable, fill
 from lab.brokers import BROKERS
-from lab.brokers.activemq import jolokia, operation
+from lab.brokers.activemq import jolokia, operation, runs
 from lab.walkthrough import walkthroughs
 from tests.conftest import own_ports
 from tests.support import (
@@ -292,9 +292,10 @@ def test_the_console_asks_for_a_login(up):
 
 
 @pytest.mark.parametrize("containers", ["activemq"], indirect=True)
-def test_what_jolokia_refuses(up):
-    """Another site's page, and what nobody needs for this tutorial."""
+def test_what_jolokia_answers_and_refuses(up):
+    """Not to another site's page, and not what nobody needs for this tutorial."""
     settings = up.broker.settings(up.environment)
+    assert runs(settings)
     (refused,) = jolokia(settings, operation("terminateJVM(int)", 1))
     assert refused["status"] == 403
     elsewhere = {**settings, "ACTIVEMQ_HOSTS": f"127.1:{up.ports[0]}"}
