@@ -270,10 +270,9 @@ def test_lab_shows_and_resets(up):
     """Without asking: the containers are the lab's."""
     name = up.broker.name
     tasks = up.send_tasks()
-    shown = up.lab("show", name)
-    assert any(
-        re.fullmatch(rf"\S+ music_tasks +{len(tasks)}\b.*", line) for line in shown.out
-    ), shown
+    row = re.compile(rf"\S+ music_tasks +{len(tasks)}\b.*")
+    # RabbitMQ counts every five seconds.
+    wait_until(lambda: any(map(row.fullmatch, up.lab("show", name).out)))
     reset = up.lab("reset", f"{name}/work-queue")
     assert reset.status == 0, reset
     wait_until(
