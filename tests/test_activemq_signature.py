@@ -176,9 +176,11 @@ def test_groups_of_a_killed_holder_move_as_a_whole_and_in_order(activemq):
                     body = f"{group}{number}"
                     destination = "/queue/playlist_edits"
                     send(activemq, destination, [body], JMSXGroupID=group)
-            taken = doomed.line().removeprefix("Applying ")
+            first = doomed.line()
             doomed.child.kill(9)
-            doomed.end()
+            lines = [first, *doomed.end()[2]]
+            taken = [x.split()[1] for x in lines if "Applying" in x][-1]
+            finished = [x.split()[1] for x in lines if "Applied" in x]
             wait_until(lambda: messages(activemq, EDITS) == 0)
             survivors = []
             for tab in (second, third):
@@ -186,7 +188,8 @@ def test_groups_of_a_killed_holder_move_as_a_whole_and_in_order(activemq):
                 lines = tab.end()[2]
                 survivors.append([x.split()[1] for x in lines if "Applied" in x])
     everything = [*survivors[0], *survivors[1]]
-    assert taken in everything
+    # Where the test was slow, it may have finished that edit before it was killed.
+    assert taken in [*everything, *finished]
     for group in groups:
         edits = [f"{group}{number}" for number in range(1, count + 1)]
         # The doomed one may have finished some before it died.
