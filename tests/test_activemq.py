@@ -159,6 +159,14 @@ def test_an_aborted_payday_pays_nothing(activemq):
     assert waiting(activemq, "royalties") == 0
 
 
+def test_ctrl_c_among_the_confirms_is_silent(activemq):
+    path_of_it = path("confirms_async_producer")
+    with Tab(path_of_it, "1", environment=activemq.environment) as tab:
+        wait_until(lambda: waiting(activemq, "royalties") > 0)
+        tab.press_ctrl_c()
+        assert tab.end() == (0, None, [])
+
+
 def test_a_full_queue_is_empty_for_the_next_run(activemq):
     for _ in range(2):
         ended = finish(

@@ -30,7 +30,7 @@ from tests.support import (
 )
 
 every_broker = pytest.mark.parametrize("name", BROKERS)
-COMMANDS = ("up", "status", "run", "reset", "logs", "down", "list")
+COMMANDS = ("up", "status", "run", "show", "reset", "logs", "down", "list")
 WALKTHROUGHS = walkthroughs(BROKERS)
 
 
@@ -153,11 +153,39 @@ def test_up_names_a_page_where_there_is_one(name, live):
     broker = live(name)
     kind = broker.row.broker
     promised = promised_page(up(broker))
-    if kind.page:
-        page = fill(kind.page, broker.settings)
-        assert promised == (page if open_page(page) == 200 else None)
-    else:
-        assert promised is None
+    if promised:
+        assert promised == fill(kind.page, broker.settings)
+        wait_until(lambda: opens(promised))  # it comes some seconds after the broker
+    elif kind.page:
+        assert not opens(fill(kind.page, broker.settings))
+
+
+def opens(page: str) -> bool:
+    try:
+        return open_page(page) == 200
+    except OSError:
+        return False
+
+
+@every_broker
+def test_show_says_what_waits(name, live):
+    broker = live(name)
+    sent = run(script(f"{name}_producer.py").path, environment=env(broker)).out
+
+    def is_shown() -> bool:
+        shown = lab("show", name, environment=env(broker))
+        assert shown.status == 0
+        rows = [line.split() for line in shown.out]
+        return any(row[1:3] == ["music_tasks", str(len(sent))] for row in rows)
+
+    wait_until(is_shown)  # RabbitMQ counts every five seconds
+
+
+@every_broker
+def test_show_of_a_broker_that_is_down_is_one_line(name, prepare):
+    ended = lab("show", name, environment=env(prepare(name)))
+    assert ended.status == 1
+    assert f"python -m lab up {name}" in only_line(ended)
 
 
 @every_broker

@@ -66,30 +66,33 @@ def probe(settings: Mapping[str, str]) -> str:
 def contents(settings: Mapping[str, str]) -> list[Content]:
     """Topics with what they keep, groups with what they have yet to read."""
     servers = [str(end) for end in endpoints(settings)]
-    with (
-        connect(settings) as admin,
-        KafkaConsumer(bootstrap_servers=servers) as consumer,
-    ):
-        names = [name for name in admin.list_topics() if not name.startswith("__")]
-        partitions = [
-            TopicPartition(name, number)
-            for name in names
-            for number in consumer.partitions_for_topic(name) or ()
-        ]
-        begins = consumer.beginning_offsets(partitions)
-        ends = consumer.end_offsets(partitions)
-        kept = Counter(dict.fromkeys(names, 0))
-        for each in partitions:
-            kept[each.topic] += ends[each] - begins[each]
-        found = [Content(topic(name), count, None) for name, count in kept.items()]
-        for name in groups(admin):
-            offsets = admin.list_group_offsets(name)[name]
-            lag = sum(
-                ends[part] - offsets[part].offset for part in offsets if part in ends
-            )
-            members = admin.describe_groups([name])[name]["members"]
-            found.append(Content(group(name), lag, len(members)))
-        return found
+    with connect(settings) as admin:
+        try:
+            with KafkaConsumer(bootstrap_servers=servers) as consumer:
+                return ask_contents(admin, consumer)
+        except KafkaError as error:
+            raise Unavailable(f"Kafka does not tell what it holds: {error!r}") from None
+
+
+def ask_contents(admin: KafkaAdminClient, consumer: KafkaConsumer) -> list[Content]:
+    names = [name for name in admin.list_topics() if not name.startswith("__")]
+    partitions = [
+        TopicPartition(name, number)
+        for name in names
+        for number in consumer.partitions_for_topic(name) or ()
+    ]
+    begins = consumer.beginning_offsets(partitions)
+    ends = consumer.end_offsets(partitions)
+    kept = Counter(dict.fromkeys(names, 0))
+    for each in partitions:
+        kept[each.topic] += ends[each] - begins[each]
+    found = [Content(topic(name), count, None) for name, count in kept.items()]
+    for name in groups(admin):
+        offsets = admin.list_group_offsets(name)[name]
+        lag = sum(ends[part] - offsets[part].offset for part in offsets if part in ends)
+        members = admin.describe_groups([name])[name]["members"]
+        found.append(Content(group(name), lag, len(members)))
+    return found
 
 
 def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:

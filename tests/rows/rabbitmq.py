@@ -1,8 +1,5 @@
 """RabbitMQ's row."""
 
-import base64
-import json
-import urllib.request
 import uuid
 from contextlib import contextmanager
 
@@ -10,7 +7,7 @@ import pika
 
 from lab.broker import Thing
 from lab.brokers.rabbitmq import RABBITMQ as BROKER
-from lab.brokers.rabbitmq import connect
+from lab.brokers.rabbitmq import connect, management
 from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
 from tests.support import wait_until
 
@@ -42,16 +39,6 @@ def publish(exchange: str, key: str, *, times: int = 1, **properties):
                 )
 
     return send
-
-
-def management(settings: Settings, path: str) -> list[dict]:
-    """What the management API answers: https://www.rabbitmq.com/docs/http-api-reference"""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{settings['RABBITMQ_MANAGEMENT_PORT']}/api/{path}",
-        headers={"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def things(settings: Settings) -> set[Thing]:
