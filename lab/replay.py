@@ -21,7 +21,7 @@ from lab.walkthrough import Command, Group, Tab, Walkthrough
 
 # How long nothing may happen while something is still awaited, in seconds. The longest
 # silence by design is an RPC client's deadline of 5 seconds.
-SILENCE_SECONDS = 30
+SILENCE_SECONDS = 60
 # How long a script may take to end after Ctrl-C, in seconds.
 END_SECONDS = 10
 # How long to listen for lines too many once every expected line is there, in seconds.

@@ -20,6 +20,7 @@ from lab.brokers import BROKERS
 from lab.local import Instance, free_ports
 from tests.rows import ROWS
 from tests.rows.row import Row
+from tests.support import end_started
 
 
 class Live(NamedTuple):
@@ -61,6 +62,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         others = [item for item in items if not item.get_closest_marker("live")]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(autouse=True)
+def no_script_outlives_its_test() -> Iterator[None]:
+    yield
+    end_started()
 
 
 @pytest.fixture(scope="session")

@@ -110,9 +110,12 @@ def in_order(path: Path, environment: Mapping[str, str]) -> Iterator[tuple[Tab, 
             yield first, second
 
 
+started: list[subprocess.Popen] = []  # by the test that runs
+
+
 def start(path: Path | str, *arguments: str, environment: Mapping[str, str], **options):
-    """Start a script with its output in pipes."""
-    return subprocess.Popen(
+    """Start a script with its output in pipes; it lives as long as the test at most."""
+    process = subprocess.Popen(
         [sys.executable, str(path), *arguments],
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
@@ -121,6 +124,15 @@ def start(path: Path | str, *arguments: str, environment: Mapping[str, str], **o
         text=True,
         **options,
     )
+    started.append(process)
+    return process
+
+
+def end_started() -> None:
+    """Kill what a failed test has left: it would take the next ones' processor time."""
+    while started:
+        with started.pop() as process:
+            process.kill()
 
 
 class Ended(NamedTuple):

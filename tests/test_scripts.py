@@ -161,13 +161,14 @@ def test_bad_settings_are_one_line(name, bad, live, silent_port):
 def test_a_broker_that_dies_is_one_line(name, new_broker):
     """Nobody is left waiting for a broker that is gone."""
     broker = new_broker(name)
-    running = [
-        start(each.path, environment=broker.environment | {"PYTHONUNBUFFERED": "1"})
-        for each in scripts_of(name)
-        if each.goes_on
-    ]
-    for process in running:
-        assert "Press Ctrl-C to stop." in process.stdout.readline()
+    environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
+    running = []
+    for each in scripts_of(name):
+        if each.goes_on:
+            # One after the other: all at once would not reach the broker in time.
+            running.append(start(each.path, environment=environment))
+            ready = running[-1].stdout.readline()
+            assert "Press Ctrl-C to stop." in ready, finish(running[-1])
     broker.instance.kill()
     deadline = time.monotonic() + PROMISED_SECONDS
     for process in running:
