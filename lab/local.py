@@ -28,8 +28,6 @@ STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
 POLL_SECONDS = 0.2
 # Below what systems take for outgoing connections: Linux from 32768, macOS from 49152.
 PORTS = range(20_000, 32_000)
-# How long a broker that listens may refuse us while it starts, in seconds.
-REFUSAL_SECONDS = 15
 
 
 def lab_home() -> Path:
@@ -107,6 +105,7 @@ class Instance:
         values = {
             "home": str(self.home),
             "config": str(ROOT / "config" / self.broker.name),
+            "loopback": loopback_interface(),
             **self.settings,
             **self.broker.software.provide(report),
         }
@@ -182,7 +181,7 @@ class Instance:
                 if error.refused:
                     refusals_end = None
                 elif refusals_end is None:
-                    refusals_end = now + REFUSAL_SECONDS
+                    refusals_end = now + self.broker.refusal_seconds
                 elif now > refusals_end:
                     raise
                 if now > deadline:
@@ -271,6 +270,15 @@ def is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def loopback_interface() -> str:
+    """The name of the network interface with 127.0.0.1: "lo", "lo0"."""
+    return next(
+        name
+        for name, addresses in psutil.net_if_addrs().items()
+        if any(each.address == "127.0.0.1" for each in addresses)
+    )
 
 
 def holder(port: int) -> str:

@@ -3,8 +3,9 @@
 from lab.broker import Broker
 from lab.brokers.activemq import ACTIVEMQ
 from lab.brokers.kafka import KAFKA
+from lab.brokers.pulsar import PULSAR
 from lab.brokers.rabbitmq import RABBITMQ
 
 BROKERS: dict[str, Broker] = {
-    broker.name: broker for broker in (RABBITMQ, KAFKA, ACTIVEMQ)
+    broker.name: broker for broker in (RABBITMQ, KAFKA, PULSAR, ACTIVEMQ)
 }

@@ -1,0 +1,308 @@
+"""Pulsar: its distribution, how it is started, asked and cleaned."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pulsar
+
+from lab.broker import (
+    ROOT,
+    Broker,
+    Content,
+    Endpoint,
+    LabError,
+    Port,
+    Thing,
+    Unavailable,
+)
+from lab.jars import Jars, java
+from lab.reach import check_reachable
+
+TIMEOUT = 4  # seconds
+ADMIN_TIMEOUT = 15  # its first answers after a start take seconds on a busy machine
+# Until what somebody still uses, or has just stopped using, can be deleted.
+DELETE_SECONDS = 10
+GONE = 404
+OWN_TENANT = "pulsar"  # its system's
+HOME_NAMESPACE = "public/default"  # that of a topic with a short name
+
+
+def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
+    """The brokers that PULSAR_SERVICE_URL lists. Raises LabError if malformed."""
+    scheme, _, servers = settings["PULSAR_SERVICE_URL"].partition("://")
+    pairs = [server.strip().rpartition(":") for server in servers.split(",")]
+    if scheme != "pulsar" or not all(
+        host and port.isdecimal() for host, _, port in pairs
+    ):
+        raise LabError(
+            "PULSAR_SERVICE_URL is malformed. Write it as .env.example does."
+        )
+    return [Endpoint(host, int(port)) for host, _, port in pairs]
+
+
+def client(settings: Mapping[str, str]) -> pulsar.Client:
+    """A client that keeps its log to itself, and gives up soon."""
+    return pulsar.Client(
+        settings["PULSAR_SERVICE_URL"],
+        operation_timeout_seconds=TIMEOUT,
+        connection_timeout_ms=TIMEOUT * 1000,
+        logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull),
+    )
+
+
+class Refused(Unavailable):
+    """A request that the admin interface has answered with an error."""
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
+
+
+def admin(
+    settings: Mapping[str, str], method: str, path: str, body: object = None
+) -> Any:
+    """What the REST interface answers: https://pulsar.apache.org/admin-rest-api/
+
+    Raises Unavailable where it does not answer, Refused where it says no.
+    """
+    url = f"{settings['PULSAR_ADMIN_URL']}/admin/v2/{path}"
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=ADMIN_TIMEOUT) as answer:
+            text = answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            try:
+                why = json.loads(error.read())["reason"].splitlines()[0]
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+                why = error.reason
+        raise Refused(f"Pulsar refuses {method} {path}: {why}", error.code) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", error)
+        raise Unavailable(
+            f"Pulsar's REST interface does not answer at "
+            f"{settings['PULSAR_ADMIN_URL']} ({why}). Mend PULSAR_ADMIN_URL in .env."
+        ) from None
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
+
+
+def probe(settings: Mapping[str, str]) -> str:
+    ends = endpoints(settings)
+    check_reachable(ends, "PULSAR_SERVICE_URL", "pulsar")
+    where = ", ".join(map(str, ends))
+    connection = client(settings)
+    try:
+        connection.get_topic_partitions(f"persistent://{HOME_NAMESPACE}/any")
+    except pulsar.PulsarException:
+        raise Unavailable(
+            f"something listens on {where} but does not answer in Pulsar's protocol. "
+            "Is the port right? Pulsar's is 6650, its REST interface's 8080."
+        ) from None
+    finally:
+        connection.close()
+    # A broker that starts is healthy a moment before its first namespace is there.
+    admin(settings, "GET", f"namespaces/{HOME_NAMESPACE}")
+    admin(settings, "GET", "brokers/health")
+    return admin(settings, "GET", "brokers/version")
+
+
+def topics_by_namespace(settings: Mapping[str, str]) -> dict[str, dict[str, bool]]:
+    """Each namespace's topics, and whether a topic is partitioned; not its own."""
+    found: dict[str, dict[str, bool]] = {}
+    for tenant in admin(settings, "GET", "tenants"):
+        if tenant == OWN_TENANT:
+            continue
+        for namespace in admin(settings, "GET", f"namespaces/{tenant}"):
+            split = admin(settings, "GET", f"persistent/{namespace}/partitioned")
+            whole = admin(settings, "GET", f"persistent/{namespace}")
+            names = {path.rpartition("/")[2]: True for path in split}
+            for path in whole:
+                name = path.rpartition("/")[2]
+                if not name.startswith("__"):
+                    names.setdefault(name.partition("-partition-")[0], False)
+            found[namespace] = names
+    return found
+
+
+def contents(settings: Mapping[str, str]) -> list[Content]:
+    """Topics with what they keep, subscriptions with what they have yet to consume.
+
+    Pulsar counts entries: a batch of messages is one.
+    """
+    return [
+        content
+        for namespace, names in topics_by_namespace(settings).items()
+        for name, split in names.items()
+        for content in contents_of(settings, namespace, name, split)
+    ]
+
+
+def contents_of(
+    settings: Mapping[str, str], namespace: str, name: str, split: bool
+) -> Iterator[Content]:
+    path = f"persistent/{namespace}/{name}"
+    prefix = "partitioned-" if split else ""
+    try:
+        stats = admin(settings, "GET", f"{path}/{prefix}stats?getPreciseBacklog=true")
+        inner = admin(settings, "GET", f"{path}/{prefix}internalStats")
+    except Refused as error:
+        if error.status == GONE:  # in the meantime
+            return
+        raise
+    parts = inner["partitions"].values() if split else [inner]
+    topic = short(namespace, name)
+    kept = sum(part["numberOfEntries"] for part in parts)
+    yield Content(Thing("topic", topic), kept, None)
+    for subscription, values in stats["subscriptions"].items():
+        thing = Thing("subscription", f"{topic}/{subscription}")
+        yield Content(thing, values["msgBacklog"], len(values["consumers"]))
+
+
+def short(namespace: str, name: str) -> str:
+    return name if namespace == HOME_NAMESPACE else f"{namespace}/{name}"
+
+
+def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
+    """As ``Broker.delete``; what somebody still uses is taken from him.
+
+    A topic goes with its subscriptions, a namespace with its topics.
+    """
+    wanted = {kind: set() for kind in ("topic", "subscription", "namespace", "tenant")}
+    for thing in things:
+        wanted[thing.kind].add(thing.name)
+    there = topics_by_namespace(settings)
+    for namespace, names in there.items():
+        for name, split in names.items():
+            path = f"persistent/{namespace}/{name}"
+            if short(namespace, name) in wanted["topic"]:
+                partitions = "/partitions" if split else ""
+                insist(settings, f"{path}{partitions}?force=true")
+    for namespace in wanted["namespace"] & there.keys():
+        insist(settings, f"namespaces/{namespace}?force=true")
+    tenants = {namespace.partition("/")[0] for namespace in there}
+    for tenant in wanted["tenant"] & tenants:
+        insist(settings, f"tenants/{tenant}?force=true")
+
+
+def insist(settings: Mapping[str, str], path: str) -> None:
+    """Delete until it is gone. Raises Refused."""
+    deadline = time.monotonic() + DELETE_SECONDS
+    while True:
+        try:
+            return admin(settings, "DELETE", path)
+        except Refused as error:
+            if error.status == GONE:
+                return None
+            # Somebody connects, or is just being disconnected.
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def topics(*names: str) -> tuple[Thing, ...]:
+    return tuple(Thing("topic", name) for name in names)
+
+
+def subscriptions(*names: str) -> tuple[Thing, ...]:
+    """Each as ``topic/subscription``."""
+    return tuple(Thing("subscription", name) for name in names)
+
+
+HOME = (
+    "$jars/org.apache.pulsar/pulsar-server-distribution-4.0.8-bin/apache-pulsar-4.0.8"
+)
+OFFLOADERS = (
+    "$jars/org.apache.pulsar/pulsar-offloader-distribution-4.0.8-bin"
+    "/apache-pulsar-offloaders-4.0.8/offloaders"
+)
+STANDALONE_CONF = (ROOT / "config/pulsar/standalone.conf").read_text()
+# As bin/pulsar of the distribution opens them.
+OPENED = (
+    *("java.base/java.io", "java.base/java.nio", "java.base/java.util.zip"),
+    *("java.base/jdk.internal.misc", "java.base/jdk.internal.platform"),
+    *("java.management/sun.management", "jdk.management/com.sun.management.internal"),
+)
+
+PULSAR = Broker(
+    name="pulsar",
+    title="Pulsar",
+    services=("pulsar",),
+    ports=(Port("PULSAR_PORT", 6650), Port("PULSAR_ADMIN_PORT", 8080)),
+    addresses={
+        "PULSAR_SERVICE_URL": "pulsar://localhost:$PULSAR_PORT",
+        "PULSAR_ADMIN_URL": "http://localhost:$PULSAR_ADMIN_PORT",
+    },
+    credentials={},
+    page=None,
+    software=Jars("pulsar"),
+    prepare=(),
+    processes=(
+        java(
+            "-Xmx512m",
+            "org.apache.pulsar.PulsarStandaloneStarter",
+            *("--config", "standalone.conf", "--no-functions-worker"),
+            # Of the metadata it makes a URI, which may have no blanks: a relative one.
+            *("--no-stream-storage", "--metadata-url", "rocksdb:data/metadata"),
+            options=(
+                "-XX:MaxDirectMemorySize=512m",
+                *(f"--add-opens={each}=ALL-UNNAMED" for each in OPENED),
+                "--enable-native-access=ALL-UNNAMED",
+                "-Dio.netty.tryReflectionSetAccessible=true",
+                "-Dlog4j.configurationFile=log4j2.yaml",
+                "-Dpulsar.log.appender=Console",
+                "-Dpulsar.log.root.level=warn",
+                "-Dpulsar.log.immediateFlush=true",
+            ),
+            classpath=f"{HOME}/conf:{HOME}/lib/*",
+        ),
+    ),
+    files={
+        "standalone.conf": STANDALONE_CONF.replace(
+            "offloadersDirectory=offloaders", f"offloadersDirectory={OFFLOADERS}"
+        )
+        + """
+brokerServicePort=$PULSAR_PORT
+webServicePort=$PULSAR_ADMIN_PORT
+bindAddress=127.0.0.1
+listeningInterface=$loopback
+narExtractionDirectory=$home/unpacked
+"""
+    },
+    inner_ports=(),  # the bookie chooses its own, once
+    ready_seconds=120,
+    # Both ports are open long before the last part of it answers.
+    refusal_seconds=120,
+    endpoints=endpoints,
+    probe=probe,
+    contents=contents,
+    creates={
+        "work-queue": (*topics("music_tasks"), *subscriptions("music_tasks/encoders")),
+        # creates fifo
+        # creates fanout
+        # creates routing
+        # creates topic
+        # creates rpc
+        # creates headers
+        # creates dead-letter
+        # creates confirms
+        # creates subscription-types
+        # creates key-shared
+        # creates reader
+        # creates delayed
+        # creates schema
+        # creates compaction
+        # creates multi-tenancy
+        # creates tiered-storage
+    },
+    delete=delete,
+)
