@@ -15,9 +15,9 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -133,17 +133,8 @@ def fetch(jars: list[Jar], report: Report) -> None:
     """
     total = sum(jar.size for jar in jars)
     report(f"Downloading {len(jars)} Java archives, {total / 1e6:.0f} MB")
-    try:
-        cache().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LabError(
-            f"cannot write to {cache()}: {error.strerror}. Mend its permissions, or "
-            "name another folder in XDG_CACHE_HOME."
-        ) from None
-    for left in cache().glob(f"{UNFINISHED}*"):  # by a download that was killed
-        shutil.rmtree(left, ignore_errors=True)
     with (
-        tempfile.TemporaryDirectory(dir=cache(), prefix=UNFINISHED) as folder,
+        unfinished() as folder,
         report.bytes(total) as arrived,
         ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as threads,
     ):
@@ -155,9 +146,30 @@ def fetch(jars: list[Jar], report: Report) -> None:
             raise
 
 
-def fetch_one(jar: Jar, folder: str, arrived: Callable[[int], None]) -> None:
+@contextmanager
+def unfinished() -> Iterator[Path]:
+    """A folder in the cache for what is not complete yet; it goes at the end.
+
+    Raises LabError.
+    """
     try:
-        downloaded = download(jar.coordinate, Path(folder), arrived)
+        cache().mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=cache(), prefix=UNFINISHED)
+    except OSError as error:
+        raise LabError(
+            f"cannot write to {cache()}: {error.strerror}. Mend its permissions, or "
+            "name another folder in XDG_CACHE_HOME."
+        ) from None
+    with folder:
+        for left in cache().glob(f"{UNFINISHED}*"):  # by a lab that was killed
+            if left != Path(folder.name):
+                shutil.rmtree(left, ignore_errors=True)
+        yield Path(folder.name)
+
+
+def fetch_one(jar: Jar, folder: Path, arrived: Callable[[int], None]) -> None:
+    try:
+        downloaded = download(jar.coordinate, folder, arrived)
     except Exception as error:  # jgo raises what its parts raise
         why = str(error).splitlines()[0]
         raise LabError(
@@ -178,20 +190,21 @@ def unpack(jar: Jar, report: Report) -> None:
     report(f"Unpacking {jar.path.name}, {jar.size / 1e6:.0f} MB")
     try:
         with (
-            tempfile.TemporaryDirectory(dir=cache(), prefix=UNFINISHED) as folder,
+            unfinished() as folder,
             report.bytes(jar.size) as done,
             jar.path.open("rb") as file,
             tarfile.open(fileobj=file, mode="r|gz") as archive,
         ):
             # The safe way, which older Pythons than 3.14 do not go by themselves.
             archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            whole = folder / "whole"
+            whole.mkdir()
             position = 0
             for member in archive:
-                archive.extract(member, folder)
+                archive.extract(member, whole)
                 done(file.tell() - position)
                 position = file.tell()
-            (Path(folder)).rename(jar.folder)
-            Path(folder).mkdir()  # for the one that removes it
+            whole.rename(jar.folder)
     except OSError as error:
         raise LabError(
             f"{jar.path.name} cannot be unpacked below {cache()}: {error.strerror}. "
