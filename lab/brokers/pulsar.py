@@ -189,8 +189,7 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
                 insist(settings, f"{path}{partitions}?force=true")
     for namespace in wanted["namespace"] & there.keys():
         insist(settings, f"namespaces/{namespace}?force=true")
-    tenants = {namespace.partition("/")[0] for namespace in there}
-    for tenant in wanted["tenant"] & tenants:
+    for tenant in wanted["tenant"]:  # also one without a namespace
         insist(settings, f"tenants/{tenant}?force=true")
 
 
