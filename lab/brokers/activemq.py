@@ -1,16 +1,14 @@
 """ActiveMQ: its jars, how it is started, asked and cleaned."""
 
-import base64
 import json
 import queue
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import stomp
 
+from lab import web
 from lab.broker import (
     ROOT,
     Broker,
@@ -98,16 +96,16 @@ def jolokia(settings: Mapping[str, str], *requests: dict) -> list[dict]:
     host = endpoints(settings)[0].host
     url = f"http://{host}:{settings['ACTIVEMQ_CONSOLE_PORT']}/api/jolokia/"
     login = f"{settings['ACTIVEMQ_USER']}:{settings['ACTIVEMQ_PASSWORD']}"
-    headers = {
-        "Authorization": "Basic " + base64.b64encode(login.encode()).decode(),
-        # Without these the console refuses a request.
-        "Content-Type": "application/json",
-        "Origin": f"http://{host}",
-    }
-    request = urllib.request.Request(url, json.dumps(requests).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=CONSOLE_TIMEOUT) as answer:
-            answers = json.load(answer)
+        answers = json.loads(
+            web.ask(
+                url,
+                body=requests,
+                login=login,
+                headers={"Origin": f"http://{host}"},  # the console wants one
+                timeout=CONSOLE_TIMEOUT,
+            )
+        )
     except (OSError, ValueError) as error:
         raise Unavailable(
             f"{url} does not tell what ActiveMQ holds ({error}). "

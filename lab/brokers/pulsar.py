@@ -3,13 +3,13 @@
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.error import HTTPError
 
 import pulsar
 
+from lab import web
 from lab.broker import (
     ROOT,
     Broker,
@@ -71,13 +71,9 @@ def admin(
     Raises Unavailable where it does not answer, Refused where it says no.
     """
     url = f"{settings['PULSAR_ADMIN_URL']}/admin/v2/{path}"
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=ADMIN_TIMEOUT) as answer:
-            text = answer.read().decode()
-    except urllib.error.HTTPError as error:
+        text = web.ask(url, method=method, body=body, timeout=ADMIN_TIMEOUT)
+    except HTTPError as error:
         with error:
             try:
                 why = json.loads(error.read())["reason"].splitlines()[0]

@@ -1,15 +1,14 @@
 """RabbitMQ: where its server comes from, how it is started, asked and cleaned."""
 
-import base64
 import json
 import socket
-import urllib.request
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
+from lab import web
 from lab.broker import (
     Broker,
     Content,
@@ -98,13 +97,8 @@ def management(settings: Mapping[str, str], path: str) -> list[dict]:
     node = nodes(settings)[0]
     login = f"{node.credentials.username}:{node.credentials.password}"
     url = f"http://{node.host}:{settings['RABBITMQ_MANAGEMENT_PORT']}/api/{path}"
-    request = urllib.request.Request(
-        url,
-        headers={"Authorization": "Basic " + base64.b64encode(login.encode()).decode()},
-    )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-            return json.load(answer)
+        return json.loads(web.ask(url, login=login, timeout=TIMEOUT))
     except (OSError, ValueError) as error:
         raise Unavailable(
             f"{url} does not tell what RabbitMQ holds ({error}). "
