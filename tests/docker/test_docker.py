@@ -302,6 +302,22 @@ def test_what_jolokia_answers_and_refuses(up):
         jolokia(elsewhere, operation("purge()"))
 
 
+@pytest.mark.parametrize("containers", ["pulsar"], indirect=True)
+def test_pulsars_program_in_the_container(up):
+    """What the README has for it. It finds the broker by the image's own settings."""
+    tasks = up.send_tasks()
+    admin = ("exec", "--no-TTY", "pulsar", "bin/pulsar-admin", "topics")
+    listed = up.compose(*admin, "list", "public/default")
+    assert listed.split() == ["persistent://public/default/music_tasks"]
+    waiting = ("-s", "encoders")
+    assert tasks[0] in up.compose(
+        *admin, "peek-messages", *waiting, "-n", "1", "music_tasks"
+    )
+    up.compose(*admin, "clear-backlog", *waiting, "music_tasks")
+    stats = json.loads(up.compose(*admin, "stats", "music_tasks"))
+    assert stats["subscriptions"]["encoders"]["msgBacklog"] == 0
+
+
 def test_lab_takes_over_what_compose_has_brought_up(up):
     before = up.ids()
     found = up.lab("up", "--docker", up.broker.name)
