@@ -31,6 +31,7 @@ bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
 	$(RUN) benchmarks/bench_rabbitmq.py
 	$(RUN) benchmarks/bench_kafka.py
+	$(RUN) benchmarks/bench_pulsar.py
 	$(RUN) benchmarks/bench_activemq.py
 
 lint: $(VENV)/ready
