@@ -17,8 +17,7 @@ import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -34,27 +33,22 @@ OPTIONS = {"operation_timeout_seconds": 4, "connection_timeout_ms": 4000}
 OPTIONS["logger"] = pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull)
 ADMIN_URL = os.getenv("PULSAR_ADMIN_URL", "http://localhost:8080")
 
-TYPES = {
-    "failover": pulsar.ConsumerType.Failover,
-    "exclusive": pulsar.ConsumerType.Exclusive,
-    "shared": pulsar.ConsumerType.Shared,
-}
-
 
 def main():
-    mode = "".join(sys.argv[1:]) or "failover"
-    if mode not in TYPES:
-        print(f"Usage: python {sys.argv[0]} [{'|'.join(TYPES)}]", file=sys.stderr)
+    modes = ["failover", "exclusive", "shared"]
+    mode = "".join(sys.argv[1:]) or modes[0]
+    if mode not in modes:
+        print(f"Usage: python {sys.argv[0]} [{'|'.join(modes)}]", file=sys.stderr)
         sys.exit(2)
     client = pulsar.Client(URL, **OPTIONS)
-    client.get_topic_partitions("playlist")  # fails where Pulsar is down
     # One partition. On a topic without any, who is active would be a matter of chance.
-    admin("PUT", "persistent/public/default/playlist/partitions", 1)
+    if client.get_topic_partitions("playlist")[0].endswith("/playlist"):
+        admin("PUT", "persistent/public/default/playlist/partitions", 1)
     try:
         consumer = client.subscribe(
             "playlist",
             "players",
-            TYPES[mode],
+            getattr(pulsar.ConsumerType, mode.capitalize()),
             # The first by name is active. So who was there first goes on playing.
             consumer_name=f"player {time.time_ns()}",
             # One track in advance. A shared subscription would give all to one player.
@@ -83,16 +77,9 @@ def receive(client, consumer):
 
 
 def admin(method, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"}
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    try:
-        request = urllib.request.Request(url, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=4) as answer:
-            return answer.read()
-    except urllib.error.HTTPError as error:
-        if error.code != 409:  # what is to be made is there already
-            raise
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    return urlopen(request, timeout=4).read()
 
 
 if __name__ == "__main__":
