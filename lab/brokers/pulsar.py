@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -220,6 +221,11 @@ OFFLOADERS = (
     "$jars/org.apache.pulsar/pulsar-offloader-distribution-4.0.8-bin"
     "/apache-pulsar-offloaders-4.0.8/offloaders"
 )
+SEVERITIES = ("info", "warning", "error", "critical")
+CATALOGUE = (
+    *("music.rock.classic", "music.pop.hits", "music.rock.indie"),
+    *("music.rock.indie.live", "podcast.news"),
+)
 STANDALONE_CONF = (ROOT / "config/pulsar/standalone.conf").read_text()
 # As bin/pulsar of the distribution opens them.
 OPENED = (
@@ -282,12 +288,27 @@ narExtractionDirectory=$home/unpacked
     contents=contents,
     creates={
         "work-queue": (*topics("music_tasks"), *subscriptions("music_tasks/encoders")),
-        # creates fifo
-        # creates fanout
-        # creates routing
-        # creates topic
+        "fifo": (*topics("playlist"), *subscriptions("playlist/players")),
+        "fanout": (*topics("new_releases"), *subscriptions("new_releases/press")),
+        "routing": (
+            *(Thing("topic", f"service_logs.{severity}") for severity in SEVERITIES),
+            *(
+                Thing("subscription", f"service_logs.{severity}/{name}")
+                for name in ("_".join(SEVERITIES), "error_critical", "info")
+                for severity in name.split("_")
+            ),
+        ),
+        "topic": (
+            *(Thing("topic", f"catalogue.{key}") for key in CATALOGUE),
+            *(
+                Thing("subscription", f"catalogue.{key}/{pattern}")
+                for pattern in (".*", "music.rock.*")
+                for key in CATALOGUE
+                if re.fullmatch(pattern, key)
+            ),
+        ),
         # creates rpc
-        # creates headers
+        "headers": topics("booklets"),
         # creates dead-letter
         # creates confirms
         # creates subscription-types

@@ -7,7 +7,7 @@ import pulsar
 from lab.broker import Thing
 from lab.brokers.pulsar import PULSAR as BROKER
 from lab.brokers.pulsar import client, contents
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings
+from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
 from tests.support import wait_until
 
 
@@ -133,12 +133,24 @@ PULSAR = Row(
     secret=None,
     heard=(
         Heard("pulsar_consumer.py", publish("music_tasks"), "Encoding {body}"),
-        # heard fifo
-        # heard fanout
-        # heard routing
-        # heard topic
+        Heard("pulsar_fifo_consumer.py", publish("playlist"), "Playing {body}"),
+        Heard("pulsar_fanout_consumer.py", publish("new_releases"), "Heard {body}"),
+        Heard(
+            "pulsar_routing_consumer.py",
+            publish("service_logs.critical"),
+            "Received critical: {body}",
+        ),
+        Heard(
+            "pulsar_topic_consumer.py",
+            publish("catalogue.music.rock.classic"),
+            "Received music.rock.classic: {body}",
+        ),
         # heard rpc
-        # heard headers
+        Heard(
+            "pulsar_headers_consumer.py",
+            publish("booklets", properties={"format": "pdf", "language": "fr"}),
+            "Received {body} (pdf fr)",
+        ),
         # heard dead-letter
         # heard confirms
         # heard subscription-types
@@ -151,12 +163,21 @@ PULSAR = Row(
         # heard tiered-storage
     ),
     refused=(
-        # refused fifo
-        # refused fanout
-        # refused routing
-        # refused topic
+        Usage("pulsar_fifo_consumer.py", ("split",)),
+        Usage("pulsar_fifo_consumer.py", ("failover", "shared")),
+        Usage("pulsar_fanout_consumer.py", ("press", "radio")),
+        Usage("pulsar_routing_consumer.py", ("loud",)),
+        Usage("pulsar_routing_consumer.py", ("error", "Critical")),
+        Usage("pulsar_topic_consumer.py", ("music.(",)),
+        Usage("pulsar_topic_consumer.py", ("#",)),
+        Usage("pulsar_topic_consumer.py", ("(?P<word>music).*",)),
+        Usage("pulsar_topic_consumer.py", ("music/.*",)),
         # refused rpc
-        # refused headers
+        Usage("pulsar_headers_consumer.py", ("all",)),
+        Usage("pulsar_headers_consumer.py", ("none", "format=pdf")),
+        Usage("pulsar_headers_consumer.py", ("format=pdf",)),
+        Usage("pulsar_headers_consumer.py", ("any", "format=pdf", "language")),
+        Usage("pulsar_headers_consumer.py", ("any", "=pdf")),
         # refused dead-letter
         # refused confirms
         # refused subscription-types
@@ -170,12 +191,12 @@ PULSAR = Row(
     ),
     alone=(
         Alone("pulsar_producer.py", "Sent ", keeps=True),
-        # alone fifo
-        # alone fanout
-        # alone routing
-        # alone topic
+        Alone("pulsar_fifo_producer.py", "Sent ", keeps=True),
+        Alone("pulsar_fanout_producer.py", "Announced ", keeps=False),
+        Alone("pulsar_routing_producer.py", "Sent ", keeps=False),
+        Alone("pulsar_topic_producer.py", "Sent ", keeps=False),
         # alone rpc
-        # alone headers
+        Alone("pulsar_headers_producer.py", "Sent ", keeps=False),
         # alone dead-letter
         # alone confirms
         # alone subscription-types

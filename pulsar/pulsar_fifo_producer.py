@@ -1,0 +1,66 @@
+"""FIFO, producer: sends numbered tracks that are to be played in this order.
+
+    producer --> [ playlist ] --> subscription players --> the one active player
+
+Run each line in its own terminal tab:
+
+    python pulsar_fifo_consumer.py
+    python pulsar_fifo_consumer.py
+    python pulsar_fifo_producer.py
+
+A topic keeps the order in which messages came in. The first track is a long one: with
+two shared consumers (add the word shared to their lines) the others overtake it.
+"""
+
+import json
+import os
+import sys
+from urllib.request import Request, urlopen
+
+import pulsar
+from dotenv import load_dotenv
+
+load_dotenv()
+URL = os.getenv("PULSAR_SERVICE_URL", "pulsar://localhost:6650")
+SERVERS = URL.partition("://")[2]
+if not all(server.rpartition(":")[2].isdecimal() for server in SERVERS.split(",")):
+    sys.exit("PULSAR_SERVICE_URL is malformed. Write it as .env.example does.")
+# Four seconds until a Pulsar that is down or silent fails, instead of thirty.
+OPTIONS = {"operation_timeout_seconds": 4, "connection_timeout_ms": 4000}
+# The client's own log goes nowhere: what goes wrong is said once, at the end.
+OPTIONS["logger"] = pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull)
+ADMIN_URL = os.getenv("PULSAR_ADMIN_URL", "http://localhost:8080")
+
+TRACKS = ["long track 1", "track 2", "track 3", "track 4", "track 5", "track 6"]
+
+
+def main():
+    client = pulsar.Client(URL, **OPTIONS)
+    # One partition. On a topic without any, who is active would be a matter of chance.
+    if client.get_topic_partitions("playlist")[0].endswith("/playlist"):
+        admin("PUT", "persistent/public/default/playlist/partitions", 1)
+        # Pulsar keeps a track for the subscriptions that are there. Without this one,
+        # what is sent before the first player comes may be deleted.
+        players = "persistent/public/default/playlist/subscription/players"
+        admin("PUT", players, "earliest")
+    producer = client.create_producer("playlist", send_timeout_millis=4000)
+    for track in TRACKS:
+        # Waits until Pulsar has stored it, and fails where it cannot.
+        producer.send(track.encode())
+        print(f"Sent {track}")
+
+
+def admin(method, path, body=None):
+    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    return urlopen(request, timeout=4).read()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (KeyboardInterrupt, pulsar.Interrupted):
+        pass  # Ctrl-C is how a script is stopped
+    except (pulsar.PulsarException, OSError) as error:
+        why = str(error).removeprefix("Pulsar error: ")
+        sys.exit(f"Pulsar at {SERVERS}: {why}. Try: python -m lab status pulsar")
