@@ -7,7 +7,7 @@ import pulsar
 from lab.broker import Thing
 from lab.brokers.pulsar import PULSAR as BROKER
 from lab.brokers.pulsar import client, contents
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings
+from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
 from tests.support import wait_until
 
 
@@ -137,10 +137,23 @@ PULSAR = Row(
         # heard fanout
         # heard routing
         # heard topic
-        # heard rpc
+        Heard("pulsar_rpc_server.py", publish("track_metadata"), "Looking up {body}"),
         # heard headers
-        # heard dead-letter
-        # heard confirms
+        Heard(
+            "pulsar_dead_letter_consumer.py",
+            publish("uploads"),
+            "Rejected {body}, attempt 1",
+        ),
+        Heard(
+            "pulsar_dead_letter_reader.py",
+            publish("dead_letters"),
+            "Read {body}: no dead letter, sent here",
+        ),
+        Heard(
+            "pulsar_confirms_consumer.py",
+            publish("royalties", times=2000),
+            "Received * payments",
+        ),
         # heard subscription-types
         # heard key-shared
         # heard reader
@@ -155,10 +168,10 @@ PULSAR = Row(
         # refused fanout
         # refused routing
         # refused topic
-        # refused rpc
         # refused headers
-        # refused dead-letter
-        # refused confirms
+        Usage("pulsar_confirms_async_producer.py", ("many",)),
+        Usage("pulsar_confirms_async_producer.py", ("0",)),
+        Usage("pulsar_confirms_async_producer.py", ("2001",)),
         # refused subscription-types
         # refused key-shared
         # refused reader
@@ -174,10 +187,8 @@ PULSAR = Row(
         # alone fanout
         # alone routing
         # alone topic
-        # alone rpc
         # alone headers
-        # alone dead-letter
-        # alone confirms
+        Alone("pulsar_dead_letter_producer.py", "Sent ", keeps=True),
         # alone subscription-types
         # alone key-shared
         # alone reader
