@@ -311,6 +311,28 @@ narExtractionDirectory=$home/unpacked
         "headers": topics("booklets"),
         # creates dead-letter
         # creates confirms
+        # creates fifo
+        # creates fanout
+        # creates routing
+        # creates topic
+        "rpc": (
+            *topics("track_metadata", "track_metadata_replies"),
+            *subscriptions("track_metadata/metadata_servers"),
+        ),
+        # creates headers
+        "dead-letter": (
+            *topics("uploads", "live_requests", "latest_hits", "dead_letters"),
+            *subscriptions(
+                "uploads/upload_encoders",
+                "live_requests/hosts",
+                "latest_hits/radios",
+                "dead_letters/dead_letter_readers",
+            ),
+        ),
+        "confirms": (
+            *topics("royalties", "royaltys"),
+            *subscriptions("royalties/accountants"),
+        ),
         # creates subscription-types
         # creates key-shared
         # creates reader

@@ -153,6 +153,27 @@ PULSAR = Row(
         ),
         # heard dead-letter
         # heard confirms
+        # heard fifo
+        # heard fanout
+        # heard routing
+        # heard topic
+        Heard("pulsar_rpc_server.py", publish("track_metadata"), "Looking up {body}"),
+        # heard headers
+        Heard(
+            "pulsar_dead_letter_consumer.py",
+            publish("uploads"),
+            "Rejected {body}, attempt 1",
+        ),
+        Heard(
+            "pulsar_dead_letter_reader.py",
+            publish("dead_letters"),
+            "Read {body}: no dead letter, sent here",
+        ),
+        Heard(
+            "pulsar_confirms_consumer.py",
+            publish("royalties", times=2000),
+            "Received * payments",
+        ),
         # heard subscription-types
         # heard key-shared
         # heard reader
@@ -180,6 +201,14 @@ PULSAR = Row(
         Usage("pulsar_headers_consumer.py", ("any", "=pdf")),
         # refused dead-letter
         # refused confirms
+        # refused fifo
+        # refused fanout
+        # refused routing
+        # refused topic
+        # refused headers
+        Usage("pulsar_confirms_async_producer.py", ("many",)),
+        Usage("pulsar_confirms_async_producer.py", ("0",)),
+        Usage("pulsar_confirms_async_producer.py", ("2001",)),
         # refused subscription-types
         # refused key-shared
         # refused reader
@@ -199,6 +228,12 @@ PULSAR = Row(
         Alone("pulsar_headers_producer.py", "Sent ", keeps=False),
         # alone dead-letter
         # alone confirms
+        # alone fifo
+        # alone fanout
+        # alone routing
+        # alone topic
+        # alone headers
+        Alone("pulsar_dead_letter_producer.py", "Sent ", keeps=True),
         # alone subscription-types
         # alone key-shared
         # alone reader
