@@ -295,10 +295,23 @@ narExtractionDirectory=$home/unpacked
         # creates headers
         # creates dead-letter
         # creates confirms
-        # creates subscription-types
-        # creates key-shared
-        # creates reader
-        # creates delayed
+        "subscription-types": (
+            *topics("artist_plays"),
+            *subscriptions("artist_plays/exclusive", "artist_plays/failover"),
+            *subscriptions("artist_plays/shared", "artist_plays/key_shared"),
+        ),
+        "key-shared": (
+            *topics("playlist_edits"),
+            *subscriptions("playlist_edits/editors"),
+        ),
+        "reader": (
+            *topics("listening_history"),
+            *subscriptions("listening_history/statistics"),
+        ),
+        "delayed": (
+            *topics("reminders"),
+            *subscriptions("reminders/shared", "reminders/exclusive"),
+        ),
         # creates schema
         # creates compaction
         # creates multi-tenancy

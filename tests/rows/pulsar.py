@@ -141,10 +141,27 @@ PULSAR = Row(
         # heard headers
         # heard dead-letter
         # heard confirms
-        # heard subscription-types
-        # heard key-shared
-        # heard reader
-        # heard delayed
+        Heard(
+            "pulsar_subscription_types_consumer.py",
+            publish("artist_plays"),
+            "Received nobody, {body}",
+        ),
+        Heard(
+            "pulsar_key_shared_consumer.py",
+            publish("playlist_edits", partition_key="party"),
+            "Applying party {body}",
+        ),
+        Heard(
+            "pulsar_reader_consumer.py", publish("listening_history"), "Read *: {body}"
+        ),
+        Heard(
+            "pulsar_reader_seek_consumer.py",
+            publish("listening_history"),
+            "Counted {body}",
+        ),
+        Heard(
+            "pulsar_delayed_consumer.py", publish("reminders"), "Reminded of {body}"
+        ),
         # heard schema
         # heard compaction
         # heard multi-tenancy
@@ -159,10 +176,17 @@ PULSAR = Row(
         # refused headers
         # refused dead-letter
         # refused confirms
-        # refused subscription-types
-        # refused key-shared
-        # refused reader
-        # refused delayed
+        Usage("pulsar_subscription_types_consumer.py", ("private",)),
+        Usage("pulsar_subscription_types_consumer.py", ("shared", "failover")),
+        Usage("pulsar_reader_consumer.py", ("yesterday",)),
+        Usage("pulsar_reader_consumer.py", ("0",)),
+        Usage("pulsar_reader_consumer.py", ("9" * 19,)),
+        Usage("pulsar_reader_seek_consumer.py", ("first",)),
+        Usage("pulsar_reader_seek_consumer.py", ("10",)),
+        Usage("pulsar_reader_seek_consumer.py", ("-1m",)),
+        Usage("pulsar_reader_seek_consumer.py", ("1234567890m",)),
+        Usage("pulsar_delayed_consumer.py", ("later",)),
+        Usage("pulsar_delayed_consumer.py", ("shared", "exclusive")),
         # refused schema
         # refused compaction
         # refused multi-tenancy
@@ -178,10 +202,10 @@ PULSAR = Row(
         # alone headers
         # alone dead-letter
         # alone confirms
-        # alone subscription-types
-        # alone key-shared
-        # alone reader
-        # alone delayed
+        Alone("pulsar_subscription_types_producer.py", "Sent ", keeps=False),
+        Alone("pulsar_key_shared_producer.py", "Sent ", keeps=True),
+        Alone("pulsar_reader_producer.py", "Sent ", keeps=True),
+        Alone("pulsar_delayed_producer.py", "Sent ", keeps=True),
         # alone schema
         # alone compaction
         # alone multi-tenancy
