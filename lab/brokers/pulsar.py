@@ -337,6 +337,25 @@ narExtractionDirectory=$home/unpacked
         # creates key-shared
         # creates reader
         # creates delayed
+        # creates dead-letter
+        # creates confirms
+        "subscription-types": (
+            *topics("artist_plays"),
+            *subscriptions("artist_plays/exclusive", "artist_plays/failover"),
+            *subscriptions("artist_plays/shared", "artist_plays/key_shared"),
+        ),
+        "key-shared": (
+            *topics("playlist_edits"),
+            *subscriptions("playlist_edits/editors"),
+        ),
+        "reader": (
+            *topics("listening_history"),
+            *subscriptions("listening_history/statistics"),
+        ),
+        "delayed": (
+            *topics("reminders"),
+            *subscriptions("reminders/shared", "reminders/exclusive"),
+        ),
         # creates schema
         # creates compaction
         # creates multi-tenancy

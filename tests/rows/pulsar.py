@@ -178,6 +178,29 @@ PULSAR = Row(
         # heard key-shared
         # heard reader
         # heard delayed
+        # heard dead-letter
+        # heard confirms
+        Heard(
+            "pulsar_subscription_types_consumer.py",
+            publish("artist_plays"),
+            "Received nobody, {body}",
+        ),
+        Heard(
+            "pulsar_key_shared_consumer.py",
+            publish("playlist_edits", partition_key="party"),
+            "Applying party {body}",
+        ),
+        Heard(
+            "pulsar_reader_consumer.py", publish("listening_history"), "Read *: {body}"
+        ),
+        Heard(
+            "pulsar_reader_seek_consumer.py",
+            publish("listening_history"),
+            "Counted {body}",
+        ),
+        Heard(
+            "pulsar_delayed_consumer.py", publish("reminders"), "Reminded of {body}"
+        ),
         # heard schema
         # heard compaction
         # heard multi-tenancy
@@ -213,6 +236,19 @@ PULSAR = Row(
         # refused key-shared
         # refused reader
         # refused delayed
+        # refused dead-letter
+        # refused confirms
+        Usage("pulsar_subscription_types_consumer.py", ("private",)),
+        Usage("pulsar_subscription_types_consumer.py", ("shared", "failover")),
+        Usage("pulsar_reader_consumer.py", ("yesterday",)),
+        Usage("pulsar_reader_consumer.py", ("0",)),
+        Usage("pulsar_reader_consumer.py", ("9" * 19,)),
+        Usage("pulsar_reader_seek_consumer.py", ("first",)),
+        Usage("pulsar_reader_seek_consumer.py", ("10",)),
+        Usage("pulsar_reader_seek_consumer.py", ("-1m",)),
+        Usage("pulsar_reader_seek_consumer.py", ("1234567890m",)),
+        Usage("pulsar_delayed_consumer.py", ("later",)),
+        Usage("pulsar_delayed_consumer.py", ("shared", "exclusive")),
         # refused schema
         # refused compaction
         # refused multi-tenancy
@@ -238,6 +274,12 @@ PULSAR = Row(
         # alone key-shared
         # alone reader
         # alone delayed
+        # alone dead-letter
+        # alone confirms
+        Alone("pulsar_subscription_types_producer.py", "Sent ", keeps=False),
+        Alone("pulsar_key_shared_producer.py", "Sent ", keeps=True),
+        Alone("pulsar_reader_producer.py", "Sent ", keeps=True),
+        Alone("pulsar_delayed_producer.py", "Sent ", keeps=True),
         # alone schema
         # alone compaction
         # alone multi-tenancy
