@@ -227,6 +227,14 @@ CATALOGUE = (
     *("music.rock.indie.live", "podcast.news"),
 )
 STANDALONE_CONF = (ROOT / "config/pulsar/standalone.conf").read_text()
+STANDALONE_CONF = (
+    (ROOT / "config/pulsar/standalone.conf")
+    .read_text()
+    .replace("offloadersDirectory=offloaders", f"offloadersDirectory={OFFLOADERS}")
+    # Without an address, tiered storage is in the broker's own folder, "public" for the
+    # tenant of that name. An address could not name every folder: no blanks in it.
+    .replace("fileSystemURI=file:///pulsar/data/tiered\n", "")
+)
 # As bin/pulsar of the distribution opens them.
 OPENED = (
     *("java.base/java.io", "java.base/java.nio", "java.base/java.util.zip"),
@@ -268,9 +276,7 @@ PULSAR = Broker(
         ),
     ),
     files={
-        "standalone.conf": STANDALONE_CONF.replace(
-            "offloadersDirectory=offloaders", f"offloadersDirectory={OFFLOADERS}"
-        )
+        "standalone.conf": STANDALONE_CONF
         + """
 brokerServicePort=$PULSAR_PORT
 webServicePort=$PULSAR_ADMIN_PORT
@@ -360,6 +366,24 @@ narExtractionDirectory=$home/unpacked
         # creates compaction
         # creates multi-tenancy
         # creates tiered-storage
+        "schema": (*topics("track_plays"), *subscriptions("track_plays/statistics")),
+        # The subscription is Pulsar's own: how far it has compacted.
+        "compaction": (
+            *topics("sound_settings"),
+            *subscriptions("sound_settings/__compaction"),
+        ),
+        "multi-tenancy": (
+            *topics("harbour/accounting/payouts", "harbour/accounting/bonuses"),
+            *topics("meadow/accounting/payouts"),
+            *subscriptions("harbour/accounting/payouts/finance"),
+            *subscriptions("meadow/accounting/payouts/finance"),
+            *(
+                Thing("namespace", f"{tenant}/accounting")
+                for tenant in ("harbour", "meadow")
+            ),
+            *(Thing("tenant", tenant) for tenant in ("harbour", "meadow")),
+        ),
+        "tiered-storage": topics("listening_archive"),
     },
     delete=delete,
 )

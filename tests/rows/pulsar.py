@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pulsar
 
 from lab.broker import Thing
+from lab.brokers.pulsar import HOME_NAMESPACE, client, contents, topics_by_namespace
 from lab.brokers.pulsar import PULSAR as BROKER
 from lab.brokers.pulsar import client, contents
 from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
@@ -36,7 +37,13 @@ def publish(topic: str, *, times: int = 1, **options):
 
 
 def things(settings: Settings) -> set[Thing]:
-    return {content.thing for content in contents(settings)}
+    namespaces = topics_by_namespace(settings).keys() - {HOME_NAMESPACE}
+    tenants = {namespace.partition("/")[0] for namespace in namespaces}
+    return (
+        {content.thing for content in contents(settings)}
+        | {Thing("namespace", namespace) for namespace in namespaces}
+        | {Thing("tenant", tenant) for tenant in tenants}
+    )
 
 
 @contextmanager
@@ -205,6 +212,31 @@ PULSAR = Row(
         # heard compaction
         # heard multi-tenancy
         # heard tiered-storage
+        Heard(
+            "pulsar_schema_consumer.py",
+            publish("track_plays"),
+            "Skipped {body}: no play",
+        ),
+        Heard(
+            "pulsar_compaction_consumer.py",
+            publish("sound_settings", partition_key="anna"),
+            "Read anna {body}",
+        ),
+        Heard(
+            "pulsar_table_view_consumer.py",
+            publish("sound_settings", partition_key="anna"),
+            "anna: {body}",
+        ),
+        Heard(
+            "pulsar_multi_tenancy_consumer.py",
+            publish("persistent://harbour/accounting/payouts"),
+            "Paid {body}",
+        ),
+        Heard(
+            "pulsar_tiered_storage_consumer.py",
+            publish("listening_archive"),
+            "Read {body} from the bookie",
+        ),
     ),
     refused=(
         Usage("pulsar_fifo_consumer.py", ("split",)),
@@ -253,6 +285,8 @@ PULSAR = Row(
         # refused compaction
         # refused multi-tenancy
         # refused tiered-storage
+        Usage("pulsar_multi_tenancy_consumer.py", ("harbour", "meadow")),
+        Usage("pulsar_multi_tenancy_consumer.py", ("west",)),
     ),
     alone=(
         Alone("pulsar_producer.py", "Sent ", keeps=True),
@@ -284,6 +318,10 @@ PULSAR = Row(
         # alone compaction
         # alone multi-tenancy
         # alone tiered-storage
+        Alone("pulsar_schema_producer.py", "Sent ", keeps=True),
+        Alone("pulsar_compaction_producer.py", "", keeps=True),
+        Alone("pulsar_multi_tenancy_producer.py", "", keeps=True),
+        Alone("pulsar_tiered_storage_producer.py", "", keeps=True),
     ),
     things=things,
     payments=2000,
