@@ -313,19 +313,11 @@ narExtractionDirectory=$home/unpacked
                 if re.fullmatch(pattern, key)
             ),
         ),
-        # creates rpc
         "headers": topics("booklets"),
-        # creates dead-letter
-        # creates confirms
-        # creates fifo
-        # creates fanout
-        # creates routing
-        # creates topic
         "rpc": (
             *topics("track_metadata", "track_metadata_replies"),
             *subscriptions("track_metadata/metadata_servers"),
         ),
-        # creates headers
         "dead-letter": (
             *topics("uploads", "live_requests", "latest_hits", "dead_letters"),
             *subscriptions(
@@ -339,12 +331,6 @@ narExtractionDirectory=$home/unpacked
             *topics("royalties", "royaltys"),
             *subscriptions("royalties/accountants"),
         ),
-        # creates subscription-types
-        # creates key-shared
-        # creates reader
-        # creates delayed
-        # creates dead-letter
-        # creates confirms
         "subscription-types": (
             *topics("artist_plays"),
             *subscriptions("artist_plays/exclusive", "artist_plays/failover"),
@@ -362,10 +348,6 @@ narExtractionDirectory=$home/unpacked
             *topics("reminders"),
             *subscriptions("reminders/shared", "reminders/exclusive"),
         ),
-        # creates schema
-        # creates compaction
-        # creates multi-tenancy
-        # creates tiered-storage
         "schema": (*topics("track_plays"), *subscriptions("track_plays/statistics")),
         # The subscription is Pulsar's own: how far it has compacted.
         "compaction": (

@@ -7,7 +7,6 @@ import pulsar
 from lab.broker import Thing
 from lab.brokers.pulsar import HOME_NAMESPACE, client, contents, topics_by_namespace
 from lab.brokers.pulsar import PULSAR as BROKER
-from lab.brokers.pulsar import client, contents
 from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
 from tests.support import wait_until
 
@@ -152,20 +151,12 @@ PULSAR = Row(
             publish("catalogue.music.rock.classic"),
             "Received music.rock.classic: {body}",
         ),
-        # heard rpc
         Heard(
             "pulsar_headers_consumer.py",
             publish("booklets", properties={"format": "pdf", "language": "fr"}),
             "Received {body} (pdf fr)",
         ),
-        # heard dead-letter
-        # heard confirms
-        # heard fifo
-        # heard fanout
-        # heard routing
-        # heard topic
         Heard("pulsar_rpc_server.py", publish("track_metadata"), "Looking up {body}"),
-        # heard headers
         Heard(
             "pulsar_dead_letter_consumer.py",
             publish("uploads"),
@@ -181,12 +172,6 @@ PULSAR = Row(
             publish("royalties", times=2000),
             "Received * payments",
         ),
-        # heard subscription-types
-        # heard key-shared
-        # heard reader
-        # heard delayed
-        # heard dead-letter
-        # heard confirms
         Heard(
             "pulsar_subscription_types_consumer.py",
             publish("artist_plays"),
@@ -205,13 +190,7 @@ PULSAR = Row(
             publish("listening_history"),
             "Counted {body}",
         ),
-        Heard(
-            "pulsar_delayed_consumer.py", publish("reminders"), "Reminded of {body}"
-        ),
-        # heard schema
-        # heard compaction
-        # heard multi-tenancy
-        # heard tiered-storage
+        Heard("pulsar_delayed_consumer.py", publish("reminders"), "Reminded of {body}"),
         Heard(
             "pulsar_schema_consumer.py",
             publish("track_plays"),
@@ -248,28 +227,14 @@ PULSAR = Row(
         Usage("pulsar_topic_consumer.py", ("#",)),
         Usage("pulsar_topic_consumer.py", ("(?P<word>music).*",)),
         Usage("pulsar_topic_consumer.py", ("music/.*",)),
-        # refused rpc
         Usage("pulsar_headers_consumer.py", ("all",)),
         Usage("pulsar_headers_consumer.py", ("none", "format=pdf")),
         Usage("pulsar_headers_consumer.py", ("format=pdf",)),
         Usage("pulsar_headers_consumer.py", ("any", "format=pdf", "language")),
         Usage("pulsar_headers_consumer.py", ("any", "=pdf")),
-        # refused dead-letter
-        # refused confirms
-        # refused fifo
-        # refused fanout
-        # refused routing
-        # refused topic
-        # refused headers
         Usage("pulsar_confirms_async_producer.py", ("many",)),
         Usage("pulsar_confirms_async_producer.py", ("0",)),
         Usage("pulsar_confirms_async_producer.py", ("2001",)),
-        # refused subscription-types
-        # refused key-shared
-        # refused reader
-        # refused delayed
-        # refused dead-letter
-        # refused confirms
         Usage("pulsar_subscription_types_consumer.py", ("private",)),
         Usage("pulsar_subscription_types_consumer.py", ("shared", "failover")),
         Usage("pulsar_reader_consumer.py", ("yesterday",)),
@@ -281,10 +246,6 @@ PULSAR = Row(
         Usage("pulsar_reader_seek_consumer.py", ("1234567890m",)),
         Usage("pulsar_delayed_consumer.py", ("later",)),
         Usage("pulsar_delayed_consumer.py", ("shared", "exclusive")),
-        # refused schema
-        # refused compaction
-        # refused multi-tenancy
-        # refused tiered-storage
         Usage("pulsar_multi_tenancy_consumer.py", ("harbour", "meadow")),
         Usage("pulsar_multi_tenancy_consumer.py", ("west",)),
     ),
@@ -294,30 +255,12 @@ PULSAR = Row(
         Alone("pulsar_fanout_producer.py", "Announced ", keeps=False),
         Alone("pulsar_routing_producer.py", "Sent ", keeps=False),
         Alone("pulsar_topic_producer.py", "Sent ", keeps=False),
-        # alone rpc
         Alone("pulsar_headers_producer.py", "Sent ", keeps=False),
-        # alone dead-letter
-        # alone confirms
-        # alone fifo
-        # alone fanout
-        # alone routing
-        # alone topic
-        # alone headers
         Alone("pulsar_dead_letter_producer.py", "Sent ", keeps=True),
-        # alone subscription-types
-        # alone key-shared
-        # alone reader
-        # alone delayed
-        # alone dead-letter
-        # alone confirms
         Alone("pulsar_subscription_types_producer.py", "Sent ", keeps=False),
         Alone("pulsar_key_shared_producer.py", "Sent ", keeps=True),
         Alone("pulsar_reader_producer.py", "Sent ", keeps=True),
         Alone("pulsar_delayed_producer.py", "Sent ", keeps=True),
-        # alone schema
-        # alone compaction
-        # alone multi-tenancy
-        # alone tiered-storage
         Alone("pulsar_schema_producer.py", "Sent ", keeps=True),
         Alone("pulsar_compaction_producer.py", "", keeps=True),
         Alone("pulsar_multi_tenancy_producer.py", "", keeps=True),
