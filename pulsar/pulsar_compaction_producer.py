@@ -19,7 +19,7 @@ import json
 import os
 import sys
 import time
-import urllib.request
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -59,11 +59,10 @@ def compact(path):
 
 
 def admin(method, path, body=None):
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    headers = {"Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=8) as answer:
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    with urlopen(request, timeout=8) as answer:
         return json.loads(answer.read() or "null")
 
 

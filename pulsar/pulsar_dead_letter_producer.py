@@ -17,7 +17,7 @@ two seconds, and latest_hits has room for two: what is over that, Pulsar drops.
 import json
 import os
 import sys
-import urllib.request
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -69,11 +69,10 @@ def main():
 
 
 def admin(method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
-    data = json.dumps(body).encode() if body else None
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=4) as answer:
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    with urlopen(request, timeout=8) as answer:
         return json.loads(answer.read() or "null")
 
 

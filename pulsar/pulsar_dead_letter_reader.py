@@ -17,9 +17,9 @@ messages a subscription is through with: none of these two has ever had a consum
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from contextlib import suppress
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -64,7 +64,7 @@ def main():
 
 def count_gone():
     # It refuses to look where nothing waits.
-    with suppress(urllib.error.HTTPError):
+    with suppress(HTTPError):
         # By itself Pulsar looks every five minutes for what is over a topic's TTL.
         admin("POST", f"{HOME}/live_requests/subscription/hosts/expireMessages/2")
     for topic, subscription in NOBODY_READS.items():
@@ -73,11 +73,10 @@ def count_gone():
 
 
 def admin(method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
-    data = json.dumps(body).encode() if body else None
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=4) as answer:
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    with urlopen(request, timeout=8) as answer:
         return json.loads(answer.read() or "null")
 
 

@@ -77,9 +77,11 @@ def receive(client, consumer):
 
 
 def admin(method, path, body=None):
-    data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
     request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
-    return urlopen(request, timeout=4).read()
+    with urlopen(request, timeout=8) as answer:
+        return json.loads(answer.read() or "null")
 
 
 if __name__ == "__main__":

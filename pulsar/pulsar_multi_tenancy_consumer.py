@@ -16,8 +16,8 @@ own label only.
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -70,17 +70,16 @@ def make_tenant(tenant):
 def create(path, body):
     try:
         admin("PUT", path, body)
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         if error.code != 409:  # it is there already: whoever comes first creates it
             raise
 
 
 def admin(method, path, body=None):
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    headers = {"Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=8) as answer:
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    with urlopen(request, timeout=8) as answer:
         return json.loads(answer.read() or "null")
 
 

@@ -15,7 +15,7 @@ message is kept.
 import json
 import os
 import sys
-import urllib.request
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -60,11 +60,10 @@ def receive(client, reader):
 
 
 def admin(method, path, body=None):
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    headers = {"Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=8) as answer:
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    with urlopen(request, timeout=8) as answer:
         return json.loads(answer.read() or "null")
 
 

@@ -17,7 +17,7 @@ import json
 import os
 import sys
 import time
-import urllib.request
+from urllib.request import Request, urlopen
 
 import pulsar
 from dotenv import load_dotenv
@@ -70,11 +70,10 @@ def offload(topic, first_to_stay):
 
 
 def admin(method, path, body=None):
-    url = f"{ADMIN_URL}/admin/v2/{path}"
-    headers = {"Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=8) as answer:
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{ADMIN_URL}/admin/v2/{path}", data, headers, method=method)
+    with urlopen(request, timeout=8) as answer:
         return json.loads(answer.read() or "null")
 
 

@@ -22,7 +22,8 @@ LONGER = {
     "activemq_confirms_async_producer.py": 61,
     "activemq_rpc_client.py": 66,
     "activemq_rpc_server.py": 68,
-    # Its tenant has to be made first, over Pulsar's REST interface.
+    # What they need is made first, over Pulsar's REST interface.
+    "pulsar_fifo_consumer.py": 62,
     "pulsar_multi_tenancy_consumer.py": 63,
 }
 LINES_OF_GUARD = 10
@@ -117,6 +118,20 @@ def test_settings_and_guard_are_the_same_in_every_script(name):
     assert len({guard(each) for each in scripts}) == 1
     if name in CLASS_IN_EVERY_SCRIPT:
         assert len({class_block(each) for each in scripts}) == 1
+
+
+@every_broker
+@pytest.mark.parametrize("function", ["admin", "explain"])
+def test_helpers_of_one_name_are_the_same(name, function):
+    copies = {
+        copy
+        for each in SCRIPTS
+        if each.broker == name
+        for copy in re.findall(
+            rf"^def {function}\(.*?\n\n\n", each.path.read_text(), re.M | re.S
+        )
+    }
+    assert len(copies) <= 1
 
 
 @every_script
