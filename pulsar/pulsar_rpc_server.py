@@ -61,7 +61,8 @@ def main():
 
 
 def answer(client, request, title):
-    # Left without an answer, the client would wait until its deadline.
+    # Left without an answer, the client would wait until its deadline. Cut, because
+    # Pulsar takes no reply of more than 5 MB.
     text = TRACKS.get(title, f"Unknown track: {title[:100]}")
     kind = "metadata" if title in TRACKS else "error"
     # The id goes back as it came: by it the client knows its reply.
