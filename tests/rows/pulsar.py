@@ -7,7 +7,7 @@ import pulsar
 from lab.broker import Thing
 from lab.brokers.pulsar import PULSAR as BROKER
 from lab.brokers.pulsar import client, contents
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings
+from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
 from tests.support import wait_until
 
 
@@ -159,9 +159,7 @@ PULSAR = Row(
             publish("listening_history"),
             "Counted {body}",
         ),
-        Heard(
-            "pulsar_delayed_consumer.py", publish("reminders"), "Reminded of {body}"
-        ),
+        Heard("pulsar_delayed_consumer.py", publish("reminders"), "Reminded of {body}"),
         # heard schema
         # heard compaction
         # heard multi-tenancy
