@@ -44,10 +44,11 @@ def main():
     client = pulsar.Client(URL, **OPTIONS)
     # Stored is not kept: without a subscription, confirmed payments may be deleted.
     client.subscribe("royalties", "accountants", pulsar.ConsumerType.Shared).close()
-    # Several messages travel together, and are stored as one entry.
-    options = {"batching_enabled": True, "batching_max_publish_delay_ms": 1}
-    options["max_pending_messages"] = COUNT  # the client refuses to hold more
-    producer = client.create_producer("royalties", send_timeout_millis=4000, **options)
+    # Up to ten messages travel together, and are stored as one entry.
+    batches = {"batching_enabled": True, "batching_max_messages": 10}
+    batches["batching_max_publish_delay_ms"] = 1  # a batch waits no longer for others
+    batches["max_pending_messages"] = COUNT  # the client refuses to hold more
+    producer = client.create_producer("royalties", send_timeout_millis=4000, **batches)
     answers, entries = queue.SimpleQueue(), set()
     began = time.monotonic()
     sent = confirmed = 0
@@ -70,7 +71,7 @@ def main():
     finally:
         # If Python ended while the client's thread has answers to put, it would crash.
         with suppress(pulsar.PulsarException):
-            producer.close()
+            client.close()
     rate = COUNT / (time.monotonic() - began)
     print(f"Confirmed {COUNT} payments, {window} on their way at once: {rate:,.0f}/s")
     print(f"One entry holds several payments: {len(entries) < COUNT}")
