@@ -62,6 +62,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         others = [item for item in items if not item.get_closest_marker("live")]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+    # One broker's tests after the other's: each process has one at a time to run.
+    names = list(BROKERS)
+    items.sort(key=lambda item: broker_index(item.nodeid, names))
+
+
+def broker_index(test: str, names: list[str]) -> int:
+    """The place of the broker that a test names; -1 where it names none."""
+    return next((i for i, name in enumerate(names) if name in test), -1)
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +107,8 @@ def prepare(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
 
 
 @pytest.fixture(scope="session")
-def new_broker(prepare) -> Callable[[str], Live]:
-    """A function that starts another broker of a kind."""
+def start_broker(prepare) -> Callable[[str], Live]:
+    """A function that starts a broker of a kind."""
 
     def start(name: str) -> Live:
         broker = prepare(name)
@@ -114,6 +122,20 @@ def new_broker(prepare) -> Callable[[str], Live]:
     return start
 
 
+@pytest.fixture
+def new_broker(start_broker) -> Iterator[Callable[[str], Live]]:
+    """The same, for a broker that only this test has."""
+    started: list[Live] = []
+
+    def start(name: str) -> Live:
+        started.append(start_broker(name))
+        return started[-1]
+
+    yield start
+    for broker in started:
+        broker.instance.kill()
+
+
 def own_ports(broker: Broker) -> dict[str, str]:
     numbers = map(str, free_ports(len(broker.ports)))
     names = (port.setting for port in broker.ports)
@@ -121,18 +143,25 @@ def own_ports(broker: Broker) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def shared(request, new_broker) -> Callable[[str], Live]:
-    """A function that returns the broker of a kind which the tests share."""
+def shared(request, start_broker) -> Callable[[str], Live]:
+    """A function that returns the broker of a kind which the tests share.
+
+    It ends the one of another kind: idle, it would still take processor time.
+    """
     known: dict[str, Live] = {}
 
     def get(name: str) -> Live:
         if name not in known:
+            for other in known.values():
+                if other.instance:
+                    other.instance.kill()
+            known.clear()
             if request.config.getoption("--live"):
                 load_dotenv(ROOT / ".env")
                 settings = BROKERS[name].settings(os.environ)
                 known[name] = Live(ROWS[name], settings, settings, None)
             else:
-                known[name] = new_broker(name)
+                known[name] = start_broker(name)
         return known[name]
 
     return get
