@@ -15,6 +15,8 @@ from lab.walkthrough import Walkthrough, walkthroughs
 from tests.support import lab, wait_until
 
 WALKTHROUGHS = walkthroughs(BROKERS)
+# Of a dumb terminal the width counts only together with the height.
+NARROW = {"COLUMNS": "20", "LINES": "25", "TERM": "dumb"}
 every_walkthrough = pytest.mark.parametrize(
     "walkthrough", WALKTHROUGHS.values(), ids=WALKTHROUGHS
 )
@@ -37,7 +39,7 @@ def spawn_run(walkthrough: Walkthrough, broker) -> pexpect.spawn:
     return pexpect.spawn(
         sys.executable,
         ["-m", "lab", "run", walkthrough.name],
-        env={**os.environ, **broker.environment, "COLUMNS": "20", "TERM": "dumb"},
+        env={**os.environ, **broker.environment, **NARROW},
         encoding="utf-8",
         timeout=60,  # a producer that waits for each confirm says nothing for long
     )
