@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 import pexpect
 import psutil
@@ -20,6 +21,7 @@ from lab.software import SystemProgram
 from lab.walkthrough import walkthroughs
 from tests.support import (
     PATIENCE,
+    SCRIPTS,
     Tab,
     lab,
     open_page,
@@ -344,7 +346,8 @@ def test_up_says_when_the_scripts_would_look_elsewhere(name, prepare):
 def commands(name: str) -> list[str]:
     """All that the broker's README tells to type, the lab's own commands apart.
 
-    First what ends by itself: the producers.
+    And each script that waits without an argument: what it does by default. First what
+    ends by itself: the producers.
     """
     typed = {
         command.text
@@ -353,6 +356,11 @@ def commands(name: str) -> list[str]:
         for tab in walkthrough.tabs
         for command in tab.commands
         if not command.is_preparation
+    }
+    typed |= {
+        f"python {each.name}"
+        for each in SCRIPTS
+        if each.broker == name and each.goes_on
     }
     return sorted(typed, key=lambda text: (script(text.split()[1]).goes_on, text))
 
@@ -379,7 +387,9 @@ def test_reset_deletes_exactly_what_the_scripts_create(name, live):
                 for line in LATER_LINES.get(path, ()):
                     tab.wait_for(line)
     created = set(kind.all_things())
-    wait_until(lambda: broker.row.things(broker.settings) == created)
+    with suppress(AssertionError):  # the next line says more
+        wait_until(lambda: broker.row.things(broker.settings) == created)
+    assert broker.row.things(broker.settings) == created
 
     for pattern, things in kind.creates.items():
         ended = lab("reset", f"{name}/{pattern}", environment=env(broker))

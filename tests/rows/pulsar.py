@@ -138,8 +138,8 @@ PULSAR = Row(
     ),
     secret=None,
     heard=(
-        Heard("pulsar_consumer.py", publish("music_tasks"), "Encoding {body}"),
         Heard("pulsar_fifo_consumer.py", publish("playlist"), "Playing {body}"),
+        Heard("pulsar_consumer.py", publish("music_tasks"), "Encoding {body}"),
         Heard("pulsar_fanout_consumer.py", publish("new_releases"), "Heard {body}"),
         Heard(
             "pulsar_routing_consumer.py",
