@@ -1,19 +1,25 @@
 """Pulsar's row."""
 
+import os
 from contextlib import contextmanager
 
 import pulsar
 
 from lab.broker import Thing
-from lab.brokers.pulsar import HOME_NAMESPACE, client, contents, topics_by_namespace
+from lab.brokers.pulsar import HOME_NAMESPACE, contents, topics_by_namespace
 from lab.brokers.pulsar import PULSAR as BROKER
 from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 @contextmanager
 def connected(settings: Settings):
-    connection = client(settings)
+    """As the lab's client, but patient: a broker that has just started may be slow."""
+    connection = pulsar.Client(
+        settings["PULSAR_SERVICE_URL"],
+        operation_timeout_seconds=PATIENCE,
+        logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull),
+    )
     try:
         yield connection
     finally:
@@ -28,9 +34,11 @@ def publish(topic: str, *, times: int = 1, **options):
 
     def send(settings: Settings, body: bytes) -> None:
         with connected(settings) as connection:
-            producer = connection.create_producer(topic, send_timeout_millis=5000)
-            for each in [body, *[b"one more"] * (times - 1)]:
-                producer.send(each, **options)
+            producer = connection.create_producer(topic, block_if_queue_full=True)
+            producer.send(body, **options)
+            for _ in range(times - 1):
+                producer.send_async(b"one more", lambda *_: None, **options)
+            producer.flush()
 
     return send
 
