@@ -128,6 +128,9 @@ class Broker:
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
     page_needs_docker: bool = False  # whether only the container has the page
+    check_storage: Callable[[Mapping[str, str]], None] | None = None
+    """Where ``probe`` answers before messages can be stored: raises Unavailable until
+    they can. Only for a broker that the lab has just started."""
     refusal_seconds: float = 15
     """How long one that starts may listen and not yet answer as it should."""
 

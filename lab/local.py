@@ -175,7 +175,10 @@ class Instance:
         while True:
             self.check_alive()
             try:
-                return self.broker.probe(self.settings)
+                version = self.broker.probe(self.settings)
+                if self.broker.check_storage:
+                    self.broker.check_storage(self.settings)
+                return version
             except Unavailable as error:
                 now = time.monotonic()
                 if error.refused:

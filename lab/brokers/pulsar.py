@@ -29,6 +29,7 @@ ADMIN_TIMEOUT = 15  # its first answers after a start take seconds on a busy mac
 # Until what somebody still uses, or has just stopped using, can be deleted.
 DELETE_SECONDS = 10
 GONE = 404
+CONFLICT = 409
 OWN_TENANT = "pulsar"  # its system's
 HOME_NAMESPACE = "public/default"  # that of a topic with a short name
 
@@ -111,6 +112,21 @@ def probe(settings: Mapping[str, str]) -> str:
     admin(settings, "GET", f"namespaces/{HOME_NAMESPACE}")
     admin(settings, "GET", "brokers/health")
     return admin(settings, "GET", "brokers/version")
+
+
+def check_storage(settings: Mapping[str, str]) -> None:
+    """Make a topic and delete it. Raises Unavailable where that does not go yet.
+
+    After a SIGKILL, the bookie of the new process is forgotten for a moment when that
+    of the dead one is: until then a broker that is healthy can make no new ledger.
+    """
+    path = f"persistent/{HOME_NAMESPACE}/__lab_check"
+    try:
+        admin(settings, "PUT", path)
+    except Refused as error:
+        if error.status != CONFLICT:  # it is there, from a start that was cut short
+            raise
+    insist(settings, f"{path}?force=true")
 
 
 def topics_by_namespace(settings: Mapping[str, str]) -> dict[str, dict[str, bool]]:
@@ -291,6 +307,7 @@ narExtractionDirectory=$home/unpacked
     refusal_seconds=120,
     endpoints=endpoints,
     probe=probe,
+    check_storage=check_storage,
     contents=contents,
     creates={
         "work-queue": (*topics("music_tasks"), *subscriptions("music_tasks/encoders")),
