@@ -28,8 +28,8 @@ TIMEOUT = 4  # seconds
 ADMIN_TIMEOUT = 15  # its first answers after a start take seconds on a busy machine
 # Until what somebody still uses, or has just stopped using, can be deleted.
 DELETE_SECONDS = 10
+STORAGE_SECONDS = 6  # so long a start must have been able to store
 GONE = 404
-CONFLICT = 409
 OWN_TENANT = "pulsar"  # its system's
 HOME_NAMESPACE = "public/default"  # that of a topic with a short name
 
@@ -115,18 +115,17 @@ def probe(settings: Mapping[str, str]) -> str:
 
 
 def check_storage(settings: Mapping[str, str]) -> None:
-    """Make a topic and delete it. Raises Unavailable where that does not go yet.
+    """Make topics and delete them, for some seconds. Raises Unavailable if one fails.
 
     After a SIGKILL, the bookie of the new process is forgotten for a moment when that
     of the dead one is: until then a broker that is healthy can make no new ledger.
     """
-    path = f"persistent/{HOME_NAMESPACE}/__lab_check"
-    try:
+    end = time.monotonic() + STORAGE_SECONDS
+    while time.monotonic() < end:
+        path = f"persistent/{HOME_NAMESPACE}/__lab_check_{time.monotonic_ns()}"
         admin(settings, "PUT", path)
-    except Refused as error:
-        if error.status != CONFLICT:  # it is there, from a start that was cut short
-            raise
-    insist(settings, f"{path}?force=true")
+        insist(settings, f"{path}?force=true")
+        time.sleep(0.2)
 
 
 def topics_by_namespace(settings: Mapping[str, str]) -> dict[str, dict[str, bool]]:
