@@ -1,7 +1,9 @@
-"""Pulsar's scripts where something is wrong with what they are given."""
+"""Pulsar's scripts: a wrong port, and why a worker's queue is short."""
 
+import pulsar
 import pytest
 
+from tests.rows.pulsar import connected, publish
 from tests.support import finish, script, start
 
 # The client tries again and again until its time limit is over, and takes more than a
@@ -19,3 +21,16 @@ def test_the_rest_interfaces_port_is_the_wrong_one(name, live):
     (line,) = ended.error
     assert f"Pulsar at localhost:{broker.settings['PULSAR_ADMIN_PORT']}: " in line
     assert line.endswith("Try: python -m lab status pulsar")
+
+
+def test_of_tasks_that_wait_the_first_worker_is_sent_all_by_default(live):
+    settings = live("pulsar").settings
+    kind = pulsar.ConsumerType.Shared
+    with connected(settings) as client:
+        client.subscribe("music_tasks", "encoders", kind).close()
+        publish("music_tasks", times=6)(settings, b"task")
+        first = client.subscribe("music_tasks", "encoders", kind)
+        assert all(first.receive(timeout_millis=5000) for _ in range(6))
+        second = client.subscribe("music_tasks", "encoders", kind)
+        with pytest.raises(pulsar.Timeout):
+            second.receive(timeout_millis=1000)

@@ -20,6 +20,14 @@ NARROW = {"COLUMNS": "20", "LINES": "25", "TERM": "dumb"}
 every_walkthrough = pytest.mark.parametrize(
     "walkthrough", WALKTHROUGHS.values(), ids=WALKTHROUGHS
 )
+every_block = pytest.mark.parametrize(
+    ("walkthrough", "tab"),
+    [
+        pytest.param(walkthrough, tab.name, id=f"{walkthrough.name}-{tab.name}")
+        for walkthrough in WALKTHROUGHS.values()
+        for tab in walkthrough.tabs
+    ],
+)
 
 
 def broker_of(walkthrough: Walkthrough) -> str:
@@ -82,15 +90,12 @@ def test_ctrl_c_while_a_tab_opens(live):
         assert "Traceback" not in run.before
 
 
-@every_walkthrough
-def test_a_deleted_line_makes_the_replay_fail(walkthrough, live):
-    """One line of the last tab; a tab's last line may come too late to be missed.
-
-    ``test_every_line_counts`` tries every line of every tab.
-    """
+@every_block
+def test_a_deleted_line_makes_the_replay_fail(walkthrough, tab, live):
+    """One line of each block; the last line may come too late to be missed."""
     broker = live(broker_of(walkthrough))
     shortened = copy.deepcopy(walkthrough)
-    command = shortened.tabs[-1].commands[-1]
+    command = next(each for each in shortened.tabs if each.name == tab).commands[-1]
     del command.lines[max(0, len(command.lines) - 2)]
     with pytest.raises(Difference):
         Replay(shortened, broker.environment).run()

@@ -241,7 +241,6 @@ CATALOGUE = (
     *("music.rock.classic", "music.pop.hits", "music.rock.indie"),
     *("music.rock.indie.live", "podcast.news"),
 )
-STANDALONE_CONF = (ROOT / "config/pulsar/standalone.conf").read_text()
 STANDALONE_CONF = (
     (ROOT / "config/pulsar/standalone.conf")
     .read_text()
