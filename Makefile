@@ -33,6 +33,7 @@ bench: $(VENV)/ready
 	$(RUN) benchmarks/bench_kafka.py
 	$(RUN) benchmarks/bench_pulsar.py
 	$(RUN) benchmarks/bench_activemq.py
+	$(RUN) benchmarks/bench_rocketmq.py
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

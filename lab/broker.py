@@ -1,5 +1,8 @@
 """What the lab knows of a broker. Each module in ``lab/brokers`` fills one of these."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -128,6 +131,10 @@ class Broker:
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
     page_needs_docker: bool = False  # whether only the container has the page
+    tool: Process | None = None
+    """Its own command-line tool, to which arguments are added."""
+    setup: str | None = None
+    """The script in its folder that makes what the other scripts only use."""
     check_storage: Callable[[Mapping[str, str]], None] | None = None
     """Where ``probe`` answers before messages can be stored: raises Unavailable until
     they can. Only for a broker that the lab has just started."""
@@ -137,6 +144,22 @@ class Broker:
     @property
     def folder(self) -> Path:
         return ROOT / self.name
+
+    def run_setup(self, settings: Mapping[str, str]) -> None:
+        """Run the script that makes what the others only use, where there is one.
+
+        Raises LabError with what it says.
+        """
+        if self.setup is None:
+            return
+        done = subprocess.run(
+            [sys.executable, str(self.folder / self.setup)],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise LabError(done.stderr.strip())
 
     def all_things(self) -> list[Thing]:
         """What all patterns together leave behind, each thing once."""

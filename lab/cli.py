@@ -283,6 +283,27 @@ def logs(broker: str, follow: bool) -> None:
         raise LabError(f"the lab has not started {here.broker.title} yet.")
 
 
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument(
+    "broker", type=click.Choice([name for name in BROKERS if BROKERS[name].tool])
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def admin(broker: str, arguments: tuple[str, ...]) -> None:
+    """Run a broker's own command-line tool, with or without Docker.
+
+    Its exit status is the tool's: python -m lab admin rocketmq topicList
+    """
+    here = instance(BROKERS[broker])
+    values = here.values(Progress())
+    tool = here.broker.tool
+    environment = {name: fill(text, values) for name, text in tool.environment.items()}
+    done = subprocess.run(
+        [*(fill(part, values) for part in tool.command), *arguments],
+        env={**os.environ, **environment},
+    )
+    sys.exit(done.returncode)
+
+
 class WalkthroughName(click.ParamType):
     """A walkthrough by its name; ``--help`` and errors point to ``list``."""
 
@@ -326,6 +347,7 @@ def run(walkthrough: Walkthrough) -> None:
         broker.delete(here.settings, [each for each in things if each.keeps_messages])
     elif walkthrough.resets:
         ask_before_deleting(here, things)
+    broker.run_setup(here.settings)
     with screen.view(console, walkthrough) as view:
         # Whoever gets here has agreed to the resets that the walkthrough shows.
         replay = Replay(walkthrough, {AGREED: "1"}, view)
@@ -366,6 +388,8 @@ class WhatToReset(click.ParamType):
         name, _, pattern = value.partition("/")
         if name in BROKERS and not pattern:
             return BROKERS[name], tuple(BROKERS[name].all_things())
+        if name in BROKERS and pattern in BROKERS[name].creates:
+            return BROKERS[name], BROKERS[name].creates[pattern]
         known = walkthroughs(BROKERS)
         if value not in known:
             self.fail(f"nothing named {value}. See: python -m lab list", param, ctx)

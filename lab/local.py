@@ -96,19 +96,26 @@ class Instance:
                 used += process.memory_info().rss
         return used
 
-    def start(self, report: Report) -> str:
-        """Start the broker and wait until it answers; returns its version.
+    def values(self, report: Report) -> dict[str, str]:
+        """What the templates of the broker name, but for the ``inner_ports``.
 
-        Raises LabError when a port is taken, or when the broker ends or stays
-        silent; then nothing of it is left running.
+        Raises LabError where its software cannot be had.
         """
-        values = {
+        return {
             "home": str(self.home),
             "config": str(ROOT / "config" / self.broker.name),
             "loopback": loopback_interface(),
             **self.settings,
             **self.broker.software.provide(report),
         }
+
+    def start(self, report: Report) -> str:
+        """Start the broker and wait until it answers; returns its version.
+
+        Raises LabError when a port is taken, or when the broker ends or stays
+        silent; then nothing of it is left running.
+        """
+        values = self.values(report)
         self.check_ports()
         values |= dict(
             zip(

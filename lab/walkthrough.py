@@ -54,8 +54,9 @@ class Command:
 
     @property
     def is_preparation(self) -> bool:
-        """Whether this is the lab itself, not one of the walkthrough's scripts."""
-        return shlex.split(self.text)[1:3] == ["-m", "lab"]
+        """Whether it only makes ready what the walkthrough's scripts use."""
+        words = shlex.split(self.text)
+        return words[1:3] == ["-m", "lab"] or words[1].endswith("_setup.py")
 
 
 @dataclass

@@ -117,6 +117,7 @@ def start_broker(prepare) -> Callable[[str], Live]:
         except LabError as error:
             pytest.fail(f"{error}\n{broker.instance.log.read_text()}")
         assert version == (wanted_version(name) or version)
+        broker.row.broker.run_setup(broker.settings)
         return broker
 
     return start
@@ -175,6 +176,7 @@ def live(shared) -> Callable[[str], Live]:
         broker = shared(name)
         kind = broker.row.broker
         kind.delete(broker.settings, kind.all_things())
+        kind.run_setup(broker.settings)
         return broker
 
     return get

@@ -32,6 +32,11 @@ class Script(NamedTuple):
         return self.path.name
 
     @property
+    def is_setup(self) -> bool:
+        """Whether it makes what the others use, and talks to somebody else for that."""
+        return self.path.stem.endswith("_setup")
+
+    @property
     def goes_on(self) -> bool:
         """Whether it waits for messages until it is stopped."""
         role = self.path.stem.rsplit("_", 1)[1]

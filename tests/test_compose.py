@@ -39,7 +39,7 @@ def test_ports_are_the_labs_and_on_loopback(name):
     published = [port for s in broker.services for port in SERVICES[s]["ports"]]
     for port in broker.ports:
         outside = f"${{{port.setting}:-{port.default}}}"
-        # Pulsar listens inside on the port that it has outside.
+        # Pulsar and RocketMQ listen inside on the port that they have outside.
         wanted = {f"127.0.0.1:{outside}:{inside}" for inside in (outside, port.default)}
         assert wanted & set(published)
     assert len(published) == len(broker.ports)

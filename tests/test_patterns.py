@@ -1,5 +1,6 @@
 """What a pattern promises, whichever the broker: nothing lost, nobody left waiting."""
 
+import select
 import time
 from contextlib import suppress
 
@@ -13,6 +14,8 @@ every_broker = pytest.mark.parametrize("name", BROKERS)
 DEADLINE = 5  # seconds, of the RPC client
 # Until a broker dies in a run that takes a fifth of a second.
 TRIES = 5
+# Who asks first gets the next track: any of the players may turn out the active one.
+NO_ACTIVE_PLAYER = {"rocketmq"}
 
 
 def path_of(name: str, rest: str):
@@ -61,6 +64,13 @@ def test_tasks_survive_the_end_of_the_broker(end, name, new_broker):
 # First in, first out
 
 
+def first_to_speak(one: Tab, other: Tab) -> tuple[Tab, Tab]:
+    """The two tabs, the one that prints something first in front."""
+    ends = [one.child.child_fd, other.child.child_fd]
+    (spoken, *_), _, _ = select.select(ends, [], [], PATIENCE)
+    return (one, other) if spoken == ends[0] else (other, one)
+
+
 @every_broker
 @pytest.mark.parametrize("victim", ["active", "standby"])
 def test_fifo_order_survives_a_killed_player(victim, name, live):
@@ -68,8 +78,10 @@ def test_fifo_order_survives_a_killed_player(victim, name, live):
     with in_order(path_of(name, "fifo_consumer"), broker.environment) as players:
         run(path_of(name, "fifo_producer"), environment=broker.environment)
         active, standby = players
+        if name in NO_ACTIVE_PLAYER:
+            active, standby = first_to_speak(*players)
         assert active.line() == "Playing long track 1"
-        killed, survivor = players if victim == "active" else (standby, active)
+        killed, survivor = (active, standby)[:: 1 if victim == "active" else -1]
         killed.child.kill(9)
         lines = [survivor.line() for _ in range(12 if victim == "active" else 11)]
     played = [line for line in lines if line.startswith("Played ")]

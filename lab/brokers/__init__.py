@@ -5,7 +5,8 @@ from lab.brokers.activemq import ACTIVEMQ
 from lab.brokers.kafka import KAFKA
 from lab.brokers.pulsar import PULSAR
 from lab.brokers.rabbitmq import RABBITMQ
+from lab.brokers.rocketmq import ROCKETMQ
 
 BROKERS: dict[str, Broker] = {
-    broker.name: broker for broker in (RABBITMQ, KAFKA, PULSAR, ACTIVEMQ)
+    broker.name: broker for broker in (RABBITMQ, KAFKA, PULSAR, ROCKETMQ, ACTIVEMQ)
 }

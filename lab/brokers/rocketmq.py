@@ -1,0 +1,389 @@
+"""RocketMQ: its jars, how it is started, asked and cleaned."""
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+
+from lab.broker import (
+    ROOT,
+    Broker,
+    Content,
+    Endpoint,
+    LabError,
+    Port,
+    Process,
+    Thing,
+    Unavailable,
+)
+from lab.jars import Jars, java
+from lab.reach import check_reachable
+from lab.remoting import (
+    ALL_GROUPS,
+    ALL_TOPICS,
+    DELETE_GROUP,
+    DELETE_TOPIC_IN_BROKER,
+    DELETE_TOPIC_IN_NAMESRV,
+    GROUP_CONNECTIONS,
+    GROUP_STATS,
+    NOT_ONLINE,
+    RUNTIME_INFO,
+    SYSTEM_TOPICS,
+    TIMER_METRICS,
+    TOPIC_STATS,
+    Remoting,
+    RemotingError,
+    brokers,
+)
+
+TIMEOUT = 4  # seconds
+LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
+RETRY, DEAD_LETTERS = "%RETRY%", "%DLQ%"  # begin the topics of a group's own
+# Groups that every broker has: MixAll.java and TopicValidator.java of RocketMQ 5.5.
+OWN_GROUPS = (
+    *("DEFAULT_CONSUMER", "DEFAULT_PRODUCER", "TOOLS_CONSUMER", "SCHEDULE_CONSUMER"),
+    *("FILTERSRV_CONSUMER", "__MONITOR_CONSUMER", "CLIENT_INNER_PRODUCER"),
+    *("SELF_TEST_P_GROUP", "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY"),
+)
+OWN_GROUP_BEGINS = ("CID_", "rmq_sys_", "RMQ_SYS_")
+
+
+def split(settings: Mapping[str, str], name: str) -> list[Endpoint]:
+    pairs = [each.strip().rpartition(":") for each in settings[name].split(";")]
+    if not all(host and port.isdecimal() for host, _, port in pairs):
+        raise LabError(f"{name} is malformed. Write it as .env.example does.")
+    return [Endpoint(host, int(port)) for host, _, port in pairs]
+
+
+def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
+    """The proxies that ROCKETMQ_ENDPOINTS lists. Raises LabError if malformed."""
+    return split(settings, "ROCKETMQ_ENDPOINTS")
+
+
+def namesrv(settings: Mapping[str, str]) -> Remoting:
+    """A connection to the name server. Raises Unavailable."""
+    ends = split(settings, "ROCKETMQ_NAMESRV_ADDR")
+    check_reachable(ends, "ROCKETMQ_NAMESRV_ADDR", "rocketmq")
+    return Remoting(ends[0])
+
+
+def broker(settings: Mapping[str, str]) -> Remoting:
+    """A connection to the broker that the name server names. Raises Unavailable."""
+    where = settings["ROCKETMQ_NAMESRV_ADDR"]
+    try:
+        with namesrv(settings) as names:
+            known = brokers(names)
+    except OSError as error:
+        raise Unavailable(
+            f"something listens on {where} but does not answer as a name server: "
+            f"{error}. Is the port right? The name server's is 9876."
+        ) from None
+    if not known:
+        raise Unavailable(f"the name server on {where} does not know a broker yet.")
+    try:
+        return Remoting(known[0])
+    except OSError as error:
+        raise Unavailable(
+            f"the broker cannot be reached at {known[0]}, which the name server on "
+            f"{where} gives: {error.strerror or error}."
+        ) from None
+
+
+def check_proxy(settings: Mapping[str, str]) -> None:
+    """Ask the proxy for a route. Raises Unavailable."""
+    import grpc  # with the client's own names of its requests: half a second
+    from rocketmq.grpc_protocol import service_pb2, service_pb2_grpc
+
+    (end, *_) = ends = endpoints(settings)
+    where = ", ".join(map(str, ends))
+    request = service_pb2.QueryRouteRequest()
+    request.topic.name = "any"
+    request.endpoints.scheme = 3  # a domain name
+    address = request.endpoints.addresses.add()
+    address.host, address.port = end
+    with grpc.insecure_channel(str(end)) as channel:
+        stub = service_pb2_grpc.MessagingServiceStub(channel)
+        try:
+            stub.QueryRoute(
+                request, timeout=TIMEOUT, metadata=[("x-mq-client-id", "lab")]
+            )
+        except grpc.RpcError:
+            raise Unavailable(
+                f"something listens on {where} but does not speak gRPC as RocketMQ's "
+                "proxy does. Is the port right? The proxy's is 8081; 9876 is the name "
+                "server's, 10911 the broker's."
+            ) from None
+
+
+def probe(settings: Mapping[str, str]) -> str:
+    ends = endpoints(settings)
+    try:
+        check_reachable(ends, "ROCKETMQ_ENDPOINTS", "rocketmq")
+    except Unavailable as error:
+        if error.refused and version(settings):
+            where = ", ".join(map(str, ends))
+            raise Unavailable(
+                f"the broker runs, but nothing listens on {where}: its proxy is down "
+                "or has another port. Start it, or mend ROCKETMQ_ENDPOINTS in .env."
+            ) from None
+        raise
+    check_proxy(settings)
+    try:
+        connection = broker(settings)
+    except Unavailable as error:
+        if error.refused:
+            raise Unavailable(
+                "the proxy answers, but nothing listens on "
+                f"{settings['ROCKETMQ_NAMESRV_ADDR']}: the name server is down or has "
+                "another port. Start it, or mend ROCKETMQ_NAMESRV_ADDR in .env."
+            ) from None
+        raise
+    with connection:
+        return version_of(connection)
+
+
+def version(settings: Mapping[str, str]) -> str | None:
+    """The broker's version; None where there is none."""
+    try:
+        with broker(settings) as connection:
+            return version_of(connection)
+    except Unavailable:
+        return None
+
+
+def version_of(connection: Remoting) -> str:
+    try:
+        table = connection.ask(RUNTIME_INFO).json()["table"]
+    except (OSError, KeyError, ValueError) as error:
+        raise Unavailable(f"the broker does not tell its version: {error}") from None
+    return table["brokerVersionDesc"].removeprefix("V").replace("_", ".")
+
+
+def names(connection: Remoting) -> tuple[list[str], list[str]]:
+    """Topics and consumer groups that are not RocketMQ's own. Raises OSError."""
+    own = set(connection.ask(SYSTEM_TOPICS).json()["topicList"])
+    topics = connection.ask(ALL_TOPICS).json()["topicConfigTable"]
+    groups = connection.ask(ALL_GROUPS).json()["subscriptionGroupTable"]
+    return (
+        [
+            each
+            for each in topics
+            if each not in own and not each.startswith("rmq_sys_")
+        ],
+        [
+            each
+            for each in groups
+            if each not in OWN_GROUPS and not each.startswith(OWN_GROUP_BEGINS)
+        ],
+    )
+
+
+def contents(settings: Mapping[str, str]) -> list[Content]:
+    """Topics with what they keep, groups with what they have yet to consume."""
+    with broker(settings) as connection:
+        try:
+            topics, groups = names(connection)
+            return [
+                *(topic_content(connection, name) for name in topics),
+                *(group_content(connection, name) for name in groups),
+            ]
+        except (OSError, KeyError, ValueError) as error:
+            raise Unavailable(
+                f"RocketMQ does not tell what it holds: {error}"
+            ) from None
+
+
+def topic_content(connection: Remoting, name: str) -> Content:
+    stats = connection.ask(TOPIC_STATS, topic=name)
+    kept = sum(stats.numbers("maxOffset")) - sum(stats.numbers("minOffset"))
+    return Content(Thing("topic", name), kept, None)
+
+
+def group_content(connection: Remoting, name: str) -> Content:
+    try:
+        stats = connection.ask(GROUP_STATS, consumerGroup=name)
+        ends = stats.numbers("brokerOffset")  # none: it has never consumed
+        lag = sum(ends) - sum(stats.numbers("consumerOffset")) if ends else None
+    except RemotingError:
+        lag = None
+    try:
+        online = connection.ask(GROUP_CONNECTIONS, consumerGroup=name)
+        consumers = len(online.json()["connectionSet"])
+    except RemotingError as error:
+        if error.code != NOT_ONLINE:
+            raise
+        consumers = 0
+    return Content(Thing("consumer group", name), lag, consumers)
+
+
+def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
+    """As ``Broker.delete``; a group goes with its retry and dead-letter topics."""
+    wanted = set(things)
+    with namesrv(settings) as registry, broker(settings) as connection:
+        try:
+            wait_for_delayed(connection, wanted)
+            topics, groups = names(connection)
+            for name in topics:
+                owner = name.removeprefix(RETRY).removeprefix(DEAD_LETTERS)
+                is_groups_own = owner != name and any(
+                    owner == thing.name or owner.startswith(f"{thing.name}_")
+                    for thing in wanted
+                    if thing.kind == "consumer group"
+                )
+                if is_groups_own or Thing("topic", name) in wanted:
+                    connection.ask(DELETE_TOPIC_IN_BROKER, topic=name)
+                    registry.ask(DELETE_TOPIC_IN_NAMESRV, topic=name)
+            for name in groups:
+                if Thing("consumer group", name) in wanted:
+                    connection.ask(DELETE_GROUP, groupName=name, cleanOffset="true")
+        except (OSError, KeyError, ValueError) as error:
+            raise Unavailable(f"RocketMQ does not delete: {error}") from None
+
+
+def wait_for_delayed(connection: Remoting, things: set[Thing]) -> None:
+    """Wait until nothing is waiting for its time in these topics.
+
+    Such a message cannot be deleted: the next topic of that name would get it.
+    """
+    topics = {thing.name.encode() for thing in things if thing.kind == "topic"}
+    deadline = time.monotonic() + LONGEST_DELAY
+    while time.monotonic() < deadline:
+        body = connection.ask(TIMER_METRICS).body
+        counts = re.findall(rb'"([^"]+)":\{"count":([1-9]\d*)', body)
+        if not any(topic in topics for topic, _ in counts):
+            return
+        time.sleep(0.2)
+
+
+def topics(*names: str) -> tuple[Thing, ...]:
+    return tuple(Thing("topic", name) for name in names)
+
+
+def groups(*names: str) -> tuple[Thing, ...]:
+    return tuple(Thing("consumer group", name) for name in names)
+
+
+BROKER_CONF = (ROOT / "config/rocketmq/broker.conf").read_text()
+PROXY_JSON = (ROOT / "config/rocketmq/rmq-proxy.json").read_text()
+# As bin/runserver.sh and bin/runbroker.sh of its distribution open them.
+OPTIONS = (
+    "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
+    "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    "-Duser.home=$home",  # where it puts its logs
+)
+# mqadmin has a log file, too: not in the user's own home.
+LOGS_OF_TOOLS = "$home"
+HOMES = {"ROCKETMQ_HOME": "$home", "RMQ_PROXY_HOME": "$home"}
+
+
+def program(heap: str, main_class: str, *arguments: str) -> Process:
+    command = java(heap, main_class, *arguments, options=OPTIONS).command
+    return Process(command, HOMES)
+
+
+ROCKETMQ = Broker(
+    name="rocketmq",
+    title="RocketMQ",
+    services=("rocketmq-namesrv", "rocketmq"),
+    ports=(
+        Port("ROCKETMQ_PROXY_PORT", 8081),
+        Port("ROCKETMQ_NAMESRV_PORT", 9876),
+        Port("ROCKETMQ_BROKER_PORT", 10911),
+    ),
+    addresses={
+        "ROCKETMQ_ENDPOINTS": "localhost:$ROCKETMQ_PROXY_PORT",
+        "ROCKETMQ_NAMESRV_ADDR": "localhost:$ROCKETMQ_NAMESRV_PORT",
+    },
+    credentials={},
+    page=None,
+    software=Jars("rocketmq"),
+    prepare=(),
+    processes=(
+        program(
+            "-Xmx128m",
+            "org.apache.rocketmq.namesrv.NamesrvStartup",
+            *("-c", "namesrv.conf"),
+        ),
+        # Broker and proxy in one process.
+        program(
+            "-Xmx512m",
+            "org.apache.rocketmq.proxy.ProxyStartup",
+            *("-pm", "local", "-n", "127.0.0.1:$ROCKETMQ_NAMESRV_PORT"),
+            *("-bc", "broker.conf", "-pc", "rmq-proxy.json"),
+        ),
+    ),
+    files={
+        "namesrv.conf": """listenPort=$ROCKETMQ_NAMESRV_PORT
+bindAddress=127.0.0.1
+""",
+        "broker.conf": BROKER_CONF
+        + """
+listenPort=$ROCKETMQ_BROKER_PORT
+fastListenPort=$FAST_PORT
+haListenPort=$HA_PORT
+bindAddress=127.0.0.1
+namesrvAddr=127.0.0.1:$ROCKETMQ_NAMESRV_PORT
+storePathRootDir=$home/data
+""",
+        "rmq-proxy.json": PROXY_JSON.replace("8081", "$ROCKETMQ_PROXY_PORT").replace(
+            "8082", "$REMOTING_PORT"
+        ),
+    },
+    inner_ports=("FAST_PORT", "HA_PORT", "REMOTING_PORT"),
+    ready_seconds=90,
+    refusal_seconds=60,
+    endpoints=endpoints,
+    probe=probe,
+    contents=contents,
+    creates={
+        "work-queue": (*topics("music_tasks"), *groups("encoders")),
+        "fifo": (
+            *topics("playlist_single", "playlist_plain"),
+            *groups("players_single", "players_plain"),
+        ),
+        "fanout": (
+            *topics("new_releases"),
+            *groups("listener_1", "listener_2", "listener_3"),
+        ),
+        "routing": (
+            *topics("service_logs"),
+            *groups("log_readers_info", "log_readers_warning", "log_readers_error"),
+            *groups("log_readers_critical", "log_readers_all"),
+        ),
+        "topic": (*topics("catalogue"), *groups("archive", "rock_radio")),
+        "headers": (*topics("booklets"), *groups("booklets_all", "booklets_any")),
+        "rpc": (
+            *topics("track_metadata", "track_metadata_replies"),
+            *groups("metadata_servers", "metadata_clients"),
+        ),
+        "dead-letter": (
+            *topics("uploads", "%DLQ%upload_encoders"),
+            *groups("upload_encoders", "dead_letter_readers"),
+        ),
+        "confirms": (*topics("royalties"), *groups("accountants")),
+        "transaction": (*topics("purchases"), *groups("album_unlockers")),
+        "sql-filter": (*topics("new_tracks"), *groups("party", "radio")),
+        "order": (
+            *topics("vinyl_orders", "%DLQ%record_shop"),
+            *groups("record_shop"),
+        ),
+        "delayed": (*topics("reminders"), *groups("reminder_listeners")),
+        "priority": (*topics("song_requests"), *groups("jukebox")),
+        "classic": (
+            *topics("classic_tasks", "classic_releases"),
+            *groups("classic_encoders", "classic_listeners"),
+        ),
+    },
+    delete=delete,
+    tool=Process(
+        java(
+            "-Xmx128m",
+            "org.apache.rocketmq.tools.command.MQAdminStartup",
+            options=(*OPTIONS[:-1], f"-Duser.home={LOGS_OF_TOOLS}"),
+        ).command,
+        {"NAMESRV_ADDR": "$ROCKETMQ_NAMESRV_ADDR"},
+    ),
+    setup="rocketmq_setup.py",
+)

@@ -1,0 +1,83 @@
+"""Confirms, consumer: counts the payments that arrive.
+
+    producer --> [ royalties ] --> group accountants --> consumer
+    producer <-- send receipt: "stored, from here on it is mine"
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_confirms_consumer.py
+    python rocketmq_confirms_producer.py
+    python rocketmq_confirms_async_producer.py 100
+    python rocketmq_confirms_async_producer.py
+
+What was confirmed arrives, whichever producer sent it.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+
+def main():
+    topics = {"royalties": FilterExpression()}
+    consumer = SimpleConsumer(ROCKETMQ, "accountants", topics, await_duration=1)
+    consumer.startup()
+    try:
+        payments = receive(consumer, "Waiting for payments. Press Ctrl-C to stop.")
+        for received, payment in enumerate(payments, start=1):
+            consumer.ack(payment)
+            if received % 500 == 0:
+                print(f"Received {received} payments")
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # Up to 32 at once: one by one, each would cost a journey more.
+            messages = consumer.receive(32, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

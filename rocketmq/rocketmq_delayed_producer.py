@@ -1,0 +1,76 @@
+"""Delayed message, producer: sends reminders that are to be delivered later.
+
+    producer --> ( broker: not before its time ) --> [ reminders ] --> consumer
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_delayed_consumer.py
+    python rocketmq_delayed_producer.py
+
+It ends at once: RocketMQ waits in its place, also through a restart.
+"""
+
+import logging.handlers
+import math
+import os
+import re
+import sys
+import time
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+
+REMINDERS = [
+    ("Low Tide, in 4 seconds", 4),
+    ("Night Train, in 2 seconds", 2),
+    ("Last Stop, now", 0),
+]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["reminders"])
+    producer.startup()
+    try:
+        now = math.ceil(time.time())
+        for text, seconds in REMINDERS:
+            message = Message()
+            message.topic = "reminders"
+            message.body = text.encode()
+            # A point in time, in whole seconds: rounded down it would come early.
+            message.delivery_timestamp = now + seconds
+            producer.send(message)
+            print(f"Sent {text}")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

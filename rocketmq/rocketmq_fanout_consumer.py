@@ -1,0 +1,92 @@
+"""Fanout, consumer: every listener gets every announcement.
+
+                                  +--> group listener_1 --> who reads all of it
+    producer --> [ new_releases ] +
+                                  +--> group listener_2 --> who reads all of it
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_fanout_consumer.py
+    python rocketmq_fanout_consumer.py listener_2
+    python rocketmq_fanout_producer.py
+
+Each group gets all messages, its consumers share them: so each listener is a group
+of its own. RocketMQ knows how far each group has come. One that was away catches up.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+LISTENERS = ["listener_1", "listener_2", "listener_3"]
+
+
+def main():
+    listener = " ".join(sys.argv[1:]) or LISTENERS[0]
+    if listener not in LISTENERS:
+        print(f"Usage: python {sys.argv[0]} [{'|'.join(LISTENERS)}]", file=sys.stderr)
+        sys.exit(2)
+    # In one and the same group the listeners would share the announcements.
+    consumer = SimpleConsumer(
+        ROCKETMQ, listener, {"new_releases": FilterExpression()}, await_duration=1
+    )
+    consumer.startup()
+    try:
+        ready = "Listening for announcements. Press Ctrl-C to stop."
+        for message in receive(consumer, ready):
+            print(f"Heard {message.body.decode(errors='replace')}")
+            # Else this group would hear it again, after 10 seconds.
+            consumer.ack(message)
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One message, hidden from the rest of the group for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

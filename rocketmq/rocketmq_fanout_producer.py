@@ -1,0 +1,71 @@
+"""Fanout, producer: announces to everybody who listens, whoever that is.
+
+                                  +--> group listener_1 --> who reads all of it
+    producer --> [ new_releases ] +
+                                  +--> group listener_2 --> who reads all of it
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_fanout_consumer.py
+    python rocketmq_fanout_consumer.py listener_2
+    python rocketmq_fanout_producer.py
+
+The topic keeps the announcements, with listeners or without. RocketMQ does not tell
+the producer who reads them.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+ANNOUNCEMENTS = ["album Night Train", "single Harbour Lights", "tour of six cities"]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["new_releases"])
+    producer.startup()
+    try:
+        for announcement in ANNOUNCEMENTS:
+            message = Message()
+            message.topic = "new_releases"
+            message.body = announcement.encode()
+            # Waits until RocketMQ has stored it, and fails where it cannot.
+            producer.send(message)
+            print(f"Announced {announcement}")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

@@ -1,0 +1,91 @@
+"""FIFO, consumer: plays the tracks in the order in which they were sent.
+
+    producer --> [ playlist_single, type FIFO ] --> one of the players at a time
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_fifo_consumer.py
+    python rocketmq_fifo_producer.py
+    python rocketmq_fifo_consumer.py
+
+The players' group consumes in order: RocketMQ hands out a track when the one before
+is acknowledged. Kill the player of the first one: after 10 seconds the other player
+gets that track, then the rest. With the word plain behind all three lines topic and
+group are ordinary ones, both play at the same time, and the order is lost.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+import time
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+
+def main():
+    mode = "".join(sys.argv[1:]) or "single"
+    if mode not in ("single", "plain"):
+        print(f"Usage: python {sys.argv[0]} [single|plain]", file=sys.stderr)
+        sys.exit(2)
+    tracks = {f"playlist_{mode}": FilterExpression()}
+    consumer = SimpleConsumer(ROCKETMQ, f"players_{mode}", tracks, await_duration=1)
+    consumer.startup()
+    try:
+        for message in receive(consumer, "Waiting for tracks. Press Ctrl-C to stop."):
+            track = message.body.decode(errors="replace")
+            print(f"Playing {track}")
+            time.sleep(3 if track.startswith("long") else 0.5)  # stands for the music
+            # Only this lets RocketMQ hand out the next track, to whichever player.
+            consumer.ack(message)
+            print(f"Played {track}")
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One message, hidden from the rest of the group for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

@@ -1,0 +1,78 @@
+"""FIFO, producer: sends numbered tracks that are to be played in this order.
+
+    producer --> [ playlist_single, type FIFO ] --> one of the players at a time
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_fifo_consumer.py
+    python rocketmq_fifo_producer.py
+    python rocketmq_fifo_consumer.py
+
+Messages of the same message group go to the same queue of the topic, in the order in
+which they are sent. The first track is a long one: with a topic of the type NORMAL
+(add the word plain to all three lines) others overtake it.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+TRACKS = ["long track 1", "track 2", "track 3", "track 4", "track 5", "track 6"]
+
+
+def main():
+    mode = "".join(sys.argv[1:]) or "single"
+    if mode not in ("single", "plain"):
+        print(f"Usage: python {sys.argv[0]} [single|plain]", file=sys.stderr)
+        sys.exit(2)
+    topic = f"playlist_{mode}"
+    producer = Producer(ROCKETMQ, [topic])
+    producer.startup()
+    try:
+        for track in TRACKS:
+            message = Message()
+            message.topic = topic
+            message.body = track.encode()
+            if mode == "single":
+                # A topic of the type FIFO refuses a message that has none.
+                message.message_group = "playlist"
+            # The next one is sent when this one is stored: else it might be overtaken.
+            producer.send(message)
+            print(f"Sent {track}")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

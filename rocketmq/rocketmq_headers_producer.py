@@ -1,0 +1,77 @@
+"""Headers, producer: sends album booklets that carry labels (headers).
+
+                      all: pdf AND fr +--> group booklets_all
+    producer --> [ booklets ] --------+
+                      any: pdf OR fr  +--> group booklets_any
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_headers_consumer.py all format=pdf language=fr
+    python rocketmq_headers_consumer.py any format=pdf language=fr
+    python rocketmq_headers_producer.py
+
+RocketMQ's word for headers is properties. What nobody asks for is kept in the topic
+all the same, and the producer does not learn of it.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+BOOKLETS = [
+    ("Night Train", {"format": "pdf", "language": "fr"}),
+    ("Low Tide", {"format": "pdf", "language": "en"}),
+    ("Last Stop", {"format": "epub", "language": "fr"}),
+    ("Paper Boats", {"format": "epub", "language": "en"}),
+]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["booklets"])
+    producer.startup()
+    try:
+        for title, headers in BOOKLETS:
+            message = Message()
+            message.topic = "booklets"
+            message.body = title.encode()
+            for name, value in headers.items():
+                message.add_property(name, value)
+            producer.send(message)
+            print(f"Sent {title} ({' '.join(headers.values())})")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

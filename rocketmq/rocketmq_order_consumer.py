@@ -1,0 +1,89 @@
+"""Strict order, consumer: a step that fails holds up its own order, and no other.
+
+    producer --> [ vinyl_orders, queue 1: order 1, order 1, order 1 ] --+--> consumer
+             --> [ vinyl_orders, queue 3: order 2, order 2, order 2 ] --+
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_order_consumer.py
+    python rocketmq_order_producer.py
+
+The first step of order 1 fails at the first attempt. The later steps of this order are
+not shown to anybody until it is done: the group was made as one that consumes in order.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+
+def main():
+    consumer = SimpleConsumer(
+        ROCKETMQ, "record_shop", {"vinyl_orders": FilterExpression()}, await_duration=1
+    )
+    consumer.startup()
+    try:
+        for message in receive(consumer, "Waiting for steps. Press Ctrl-C to stop."):
+            step = message.body.decode(errors="replace")
+            step += f", attempt {message.delivery_attempt}"
+            if step == "order 1 placed, attempt 1":  # stands for whatever may fail
+                # Shown again after 8 seconds. Without this line, after the 10 seconds.
+                consumer.change_invisible_duration(message, 8)
+                print(f"Failed {step}")
+            else:
+                # What follows in this order is shown only after this acknowledgement.
+                consumer.ack(message)
+                print(f"Did {step}")
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One task, hidden from the other workers for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

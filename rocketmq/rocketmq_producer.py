@@ -1,0 +1,67 @@
+"""Work queue, producer: sends six tasks, each for one of the workers.
+
+    producer --> [ music_tasks ] --> group encoders --+--> worker 1
+                                                      +--> worker 2
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_consumer.py
+    python rocketmq_consumer.py
+    python rocketmq_producer.py
+
+Start it first if you like: the topic keeps the tasks until a worker comes.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["music_tasks"])
+    producer.startup()
+    try:
+        for number in range(1, 7):
+            message = Message()
+            message.topic = "music_tasks"
+            message.body = f"track {number}".encode()
+            # Waits until RocketMQ has stored it, and fails where it cannot.
+            producer.send(message)
+            print(f"Sent track {number}")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

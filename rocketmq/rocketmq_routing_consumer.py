@@ -1,0 +1,94 @@
+"""Routing, consumer: gets only the severities it asks for.
+
+                                 "error || critical" +--> consumer 1
+    producer --> [ service_logs ] -------------------+
+                                              "info" +--> consumer 2
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_routing_consumer.py error critical
+    python rocketmq_routing_consumer.py info
+    python rocketmq_routing_producer.py
+
+Each message has a tag, and RocketMQ hands out those whose tag a consumer asks for. A
+group has one wish: here it is named after the first severity. Without an argument it
+is the group of those who want all four.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+SEVERITIES = ["info", "warning", "error", "critical"]
+
+
+def main():
+    wanted = [each for each in SEVERITIES if each in sys.argv[1:]] or SEVERITIES
+    if not set(sys.argv[1:]) <= set(SEVERITIES):
+        usage = f"{sys.argv[0]} [{'|'.join(SEVERITIES)} ...]"
+        print(f"Usage: python {usage}", file=sys.stderr)
+        sys.exit(2)
+    # Consumers of one group that ask for different tags would lose messages: what is
+    # shown to one of them is dealt with for the group, also where it is not wanted.
+    group = "log_readers_" + ("all" if wanted == SEVERITIES else wanted[0])
+    tags = {"service_logs": FilterExpression(" || ".join(wanted))}
+    consumer = SimpleConsumer(ROCKETMQ, group, tags, await_duration=1)
+    consumer.startup()
+    try:
+        ready = f"Waiting for {', '.join(wanted)}. Press Ctrl-C to stop."
+        for message in receive(consumer, ready):
+            print(f"Received {message.tag}: {message.body.decode(errors='replace')}")
+            consumer.ack(message)
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One message, hidden from the rest of the group for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

@@ -1,0 +1,77 @@
+"""Routing, producer: sends log messages, each with its severity as a tag.
+
+                                 "error || critical" +--> consumer 1
+    producer --> [ service_logs ] -------------------+
+                                              "info" +--> consumer 2
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_routing_consumer.py error critical
+    python rocketmq_routing_consumer.py info
+    python rocketmq_routing_producer.py
+
+A message has one tag at most. All go to the same topic, and no consumer above asks
+for warning: RocketMQ keeps it all the same.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+LOGS = [
+    ("info", "User logged in"),
+    ("warning", "Disk 90 % full"),
+    ("error", "Track not found"),
+    ("critical", "DATABASE LOST"),
+    ("info", "User logged out"),
+]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["service_logs"])
+    producer.startup()
+    try:
+        for severity, text in LOGS:
+            message = Message()
+            message.topic = "service_logs"
+            message.tag = severity
+            message.body = text.encode()
+            producer.send(message)
+            print(f"Sent {severity}: {text}")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

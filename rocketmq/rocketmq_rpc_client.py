@@ -1,0 +1,124 @@
+"""RPC, client: asks for the metadata of a track and waits for the reply.
+
+    client --> [ track_metadata ] ---------> server     title, correlation id
+    client <-- [ track_metadata_replies ] <-- server    metadata, correlation id
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_rpc_server.py
+    python rocketmq_rpc_client.py
+    python rocketmq_rpc_client.py "Lost Song"
+
+All clients are of one group, so a reply may come to the wrong one, which then passes
+it on. The client waits five seconds in all: without a deadline it would wait for ever
+for a server that is not there.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+import time
+import uuid
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import (
+    ClientConfiguration,
+    Credentials,
+    FilterExpression,
+    Message,
+    Producer,
+    SimpleConsumer,
+)
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+REQUESTS, REPLIES = "track_metadata", "track_metadata_replies"
+DEADLINE = 5  # seconds for the whole wait
+
+
+def main():
+    title = " ".join(sys.argv[1:]) or "Night Train"
+    request_id = str(uuid.uuid4())
+    properties = {"reply_to": REPLIES, "correlation_id": request_id}
+    producer = Producer(ROCKETMQ, [REQUESTS, REPLIES])
+    topics = {REPLIES: FilterExpression()}
+    consumer = SimpleConsumer(ROCKETMQ, "metadata_clients", topics, await_duration=1)
+    try:
+        producer.startup()
+        consumer.startup()
+        send(producer, REQUESTS, title.encode(), properties)
+        print(f"Requested {title}")
+        for reply in receive(consumer, DEADLINE):
+            if reply.properties.get("correlation_id") == request_id:
+                consumer.ack(reply)
+                break
+            pass_on(producer, reply)
+            consumer.ack(reply)  # only now: an acknowledged reply is gone
+        else:
+            why = "Is rocketmq_rpc_server.py running?"
+            sys.exit(f"No reply within {DEADLINE} seconds. {why}")
+    finally:
+        consumer.shutdown()  # their threads would keep this script from ending
+        producer.shutdown()
+    text = reply.body.decode(errors="replace")
+    if reply.properties.get("type") == "error":
+        sys.exit(text)
+    print(f"Received {title}: {text}")
+
+
+def pass_on(producer, reply):
+    times = int(reply.properties.get("passed_on", 0)) + 1
+    # By now all clients had it: its own has left, and it would go round for ever.
+    if times <= 20:
+        properties = {**reply.properties, "passed_on": str(times)}
+        send(producer, REPLIES, reply.body, properties)
+
+
+def send(producer, topic, body, properties):
+    message = Message()
+    message.topic, message.body = topic, body
+    for name, value in properties.items():
+        message.add_property(name, value)
+    producer.send(message)
+
+
+def receive(consumer, seconds):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            # One at a time: the rest of several would be hidden from those it is for.
+            yield from consumer.receive(1, 10) or ()
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if "group not found" in str(LOG.buffer):
+                raise
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

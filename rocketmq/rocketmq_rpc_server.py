@@ -1,0 +1,121 @@
+"""RPC, server: looks up tracks for others and sends each the answer.
+
+    client --> [ track_metadata ] ---------> server     title, correlation id
+    client <-- [ track_metadata_replies ] <-- server    metadata, correlation id
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_rpc_server.py
+    python rocketmq_rpc_client.py
+    python rocketmq_rpc_client.py "Lost Song"
+
+RocketMQ keeps a request for days, and has no expiry for a single one. So the server
+looks at its age, and leaves aside what nobody waits for any more.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+import time
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import (
+    ClientConfiguration,
+    Credentials,
+    FilterExpression,
+    Message,
+    Producer,
+    SimpleConsumer,
+)
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+TRACKS = {
+    "Night Train": "The Sleepers, album Last Stop, 245 seconds",
+    "Harbour Lights": "Salt and Tar, album Low Tide, 198 seconds",
+}
+
+
+def main():
+    producer = Producer(ROCKETMQ)
+    topics = {"track_metadata": FilterExpression()}
+    consumer = SimpleConsumer(ROCKETMQ, "metadata_servers", topics, await_duration=1)
+    try:
+        producer.startup()
+        consumer.startup()
+        for request in receive(consumer, "Waiting for requests. Press Ctrl-C to stop."):
+            title = request.body.decode(errors="replace")
+            if time.time() - request.born_timestamp / 1000 > 5:  # as long as they wait
+                print(f"Expired {title}")
+            else:
+                print(f"Looking up {title}")
+                time.sleep(1)  # stands for the work
+                answer(producer, request, title)
+            consumer.ack(request)
+    finally:
+        consumer.shutdown()  # their threads would keep this script from ending
+        producer.shutdown()
+
+
+def answer(producer, request, title):
+    reply = Message()
+    # Left without an answer, the client would wait until its deadline.
+    reply.body = TRACKS.get(title, f"Unknown track: {title}").encode()
+    # The correlation id goes back as it came: by it the client knows its reply.
+    kind = {"type": "metadata" if title in TRACKS else "error"}
+    for name, value in {**request.properties, **kind}.items():
+        reply.add_property(name, value)
+    try:
+        reply.topic = request.properties.get("reply_to")
+        producer.send(reply)
+        print(f"Answered {title}")
+    except Exception as error:  # no topic, or one that does not exist
+        if "topic" not in str(error):
+            raise
+        print(f"Nobody waits for {title}")
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One task, hidden from the other workers for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

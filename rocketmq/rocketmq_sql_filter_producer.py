@@ -1,0 +1,78 @@
+"""SQL filter, producer: sends new tracks with properties to choose by.
+
+                          bpm BETWEEN 110 AND 130   +--> group party
+    producer --> [ new_tracks ] --------------------+
+                          genre IN ('folk', 'rock') +--> group radio
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_sql_filter_consumer.py party "bpm BETWEEN 110 AND 130"
+    python rocketmq_sql_filter_consumer.py radio "genre IN ('folk', 'rock')"
+    python rocketmq_sql_filter_producer.py
+
+A property is a name and some text. Where a condition compares it with a number, it is
+read as one. Not every track has every property.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+TRACKS = [
+    ("Night Train", {"genre": "rock", "bpm": "128", "year": "1987"}),
+    ("Sugar Rain", {"genre": "pop", "bpm": "124", "year": "2021", "label": "Sweet"}),
+    ("Low Tide", {"genre": "ambient", "year": "1995"}),
+    ("Harbour Lights", {"genre": "folk", "bpm": "96", "year": "1979"}),
+    ("Paper Boats", {"genre": "rock", "bpm": "110", "year": "2019", "label": "Dock"}),
+]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["new_tracks"])
+    producer.startup()
+    try:
+        for title, properties in TRACKS:
+            message = Message()
+            message.topic = "new_tracks"
+            message.body = title.encode()
+            for name, value in properties.items():
+                message.add_property(name, value)
+            producer.send(message)
+            print(f"Sent {title} ({' '.join(properties.values())})")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

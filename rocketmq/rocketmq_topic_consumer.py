@@ -1,0 +1,99 @@
+"""Topic, consumer: gets the messages whose key fits its pattern.
+
+                                       music.rock.* +--> group rock_radio
+    producer --> [ catalogue ] ---------------------+
+                                                  # +--> group archive
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_topic_consumer.py rock_radio "music.rock.*"
+    python rocketmq_topic_consumer.py archive "#"
+    python rocketmq_topic_producer.py
+
+RocketMQ knows no patterns. This script makes an SQL filter of its pattern, over the
+properties word1, word2 ... that the producer sets, and RocketMQ does the comparing.
+* stands for exactly one word, # at the end for any number, also none.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.grpc_protocol import FilterType
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+GROUPS = ["archive", "rock_radio"]
+PATTERN = re.compile(r"(([\w-]+|\*)\.)*([\w-]+|[*#])")
+
+
+def main():
+    group, _, pattern = (" ".join(sys.argv[1:]) or "archive #").partition(" ")
+    if group not in GROUPS or not PATTERN.fullmatch(pattern):
+        usage = f'{sys.argv[0]} [{"|".join(GROUPS)} "music.rock.*"|"#"]'
+        print(f"Usage: python {usage}", file=sys.stderr)
+        sys.exit(2)
+    words = pattern.split(".")
+    sql = f"words >= {len(words) - 1}" if words[-1] == "#" else f"words = {len(words)}"
+    for number, word in enumerate(words, 1):
+        if word not in ("*", "#"):
+            sql += f" AND word{number} = '{word}'"
+    wish = {"catalogue": FilterExpression(sql, FilterType.SQL)}
+    consumer = SimpleConsumer(ROCKETMQ, group, wish, await_duration=1)
+    consumer.startup()
+    try:
+        ready = f"Waiting for {pattern}: {sql}. Press Ctrl-C to stop."
+        for message in receive(consumer, ready):
+            text = message.body.decode(errors="replace")
+            print(f"Received {message.properties.get('key')}: {text}")
+            consumer.ack(message)
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One message, hidden from the rest of the group for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

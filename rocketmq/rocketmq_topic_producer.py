@@ -1,0 +1,82 @@
+"""Topic, producer: sends songs and shows under keys of several words.
+
+                                       music.rock.* +--> group rock_radio
+    producer --> [ catalogue ] ---------------------+
+                                                  # +--> group archive
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_topic_consumer.py rock_radio "music.rock.*"
+    python rocketmq_topic_consumer.py archive "#"
+    python rocketmq_topic_producer.py
+
+The producer names what a message is about, as a whole and word by word. It does not
+know who asks for what.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, Message, Producer
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+RELEASES = [
+    ("music.rock.classic", "Stone Bridge"),
+    ("music.pop.hits", "Sugar Rain"),
+    ("music.rock.indie", "Paper Boats"),
+    ("music.rock.indie.live", "Paper Boats on Stage"),
+    ("podcast.news", "Morning Briefing"),
+]
+
+
+def main():
+    producer = Producer(ROCKETMQ, ["catalogue"])
+    producer.startup()
+    try:
+        for key, title in RELEASES:
+            message = Message()
+            message.topic = "catalogue"
+            message.body = title.encode()
+            message.add_property("key", key)
+            # A filter compares whole properties: so each word is one.
+            words = key.split(".")
+            for number, word in enumerate(words, 1):
+                message.add_property(f"word{number}", word)
+            message.add_property("words", str(len(words)))
+            producer.send(message)
+            print(f"Sent {key}: {title}")
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

@@ -1,0 +1,84 @@
+"""Transaction, consumer: unlocks the albums that are really sold.
+
+    producer -- 1. half message, hidden --> [ purchases ] --> consumer
+        |    -- 3. commit, or rollback -->      |
+        |    <-- "what became of it?" ----------+
+        +-- 2. its own database --> SQLite
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_transaction_consumer.py
+    python rocketmq_transaction_producer.py
+
+It never sees a half message: between "Booked" in the producer's tab and "Unlocked" in
+this one lies the commit.
+"""
+
+import logging.handlers
+import os
+import re
+import sys
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq.v5.exception import ClientException, InternalErrorException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+
+def main():
+    topics = {"purchases": FilterExpression()}
+    consumer = SimpleConsumer(ROCKETMQ, "album_unlockers", topics, await_duration=1)
+    consumer.startup()
+    try:
+        for message in receive(
+            consumer, "Waiting for purchases. Press Ctrl-C to stop."
+        ):
+            print(f"Unlocked {message.body.decode(errors='replace')}")
+            consumer.ack(message)
+    finally:
+        consumer.shutdown()  # its threads would keep this script from ending
+
+
+def receive(consumer, ready):
+    while True:
+        try:
+            # One task, hidden from the other workers for 10 seconds.
+            messages = consumer.receive(1, 10)
+        except InternalErrorException:
+            # For a moment after the start RocketMQ does not know this consumer yet.
+            if not ready or "group not found" in str(LOG.buffer):
+                raise
+            continue
+        if ready:
+            print(ready)
+            ready = None
+        yield from messages or ()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

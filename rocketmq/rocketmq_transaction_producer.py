@@ -1,0 +1,126 @@
+"""Transaction, producer: books a sale and announces it, both or neither.
+
+    producer -- 1. half message, hidden --> [ purchases ] --> consumer
+        |    -- 3. commit, or rollback -->      |
+        |    <-- "what became of it?" ----------+
+        +-- 2. its own database --> SQLite
+
+Once: python rocketmq_setup.py. Then each line in its own terminal tab:
+
+    python rocketmq_transaction_consumer.py
+    python rocketmq_transaction_producer.py
+
+Kill it between 2 and 3, and start it again with the word resume: RocketMQ asks the
+new one, whose checker looks into the database.
+"""
+
+import logging.handlers
+import os
+import re
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import closing
+
+from dotenv import load_dotenv
+from grpc import RpcError
+from rocketmq import (
+    ClientConfiguration,
+    Credentials,
+    Message,
+    Producer,
+    TransactionChecker,
+    TransactionResolution,
+)
+from rocketmq.v5.exception import ClientException
+
+load_dotenv()
+ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
+if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+    sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
+ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
+ERRORS = ClientException, RpcError
+# The client tells its log what its exceptions do not say: explain() reads it.
+LOG = logging.handlers.BufferingHandler(1000)
+logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+
+# One for each broker: what another broker asks about is not in it.
+DATABASE = f"/tmp/purchases-{re.sub('[^0-9A-Za-z]+', '-', ENDPOINTS)}.db"
+ALBUMS = {"Night Train": "paid", "Low Tide": "not paid", "Last Stop": "paid"}
+
+
+def main():
+    if sys.argv[1:] not in ([], ["resume"]):
+        print(f"Usage: python {sys.argv[0]} [resume]", file=sys.stderr)
+        sys.exit(2)
+    checker = Checker()
+    producer = Producer(ROCKETMQ, ["purchases"], checker)
+    producer.startup()
+    try:
+        if sys.argv[1:]:
+            print("Waiting for RocketMQ to ask, 20 seconds at most")
+            if not checker.has_booked.wait(20):
+                print("RocketMQ has asked about nothing that is booked")
+        else:
+            query("DROP TABLE IF EXISTS sales")
+            query("CREATE TABLE sales (message_id, album)")
+            for album, payment in ALBUMS.items():
+                sell(producer, album, payment)
+    finally:
+        producer.shutdown()  # its threads would keep this script from ending
+
+
+def sell(producer, album, payment):
+    message = Message()
+    message.topic, message.body = "purchases", album.encode()
+    transaction = producer.begin_transaction()
+    # Refused or lost: then nothing has happened yet, here or there.
+    producer.send(message, transaction)
+    print(f"Sent {album}, still hidden")
+    if payment == "paid":
+        query("INSERT INTO sales VALUES (?, ?)", message.message_id, album)
+        print(f"Booked {album}")
+        time.sleep(1)  # time to kill it between the two
+        transaction.commit()
+        print(f"Committed {album}")
+    else:
+        transaction.rollback()
+        print(f"Rolled back {album}: {payment}")
+
+
+class Checker(TransactionChecker):
+    has_booked = threading.Event()
+
+    def check(self, message):
+        sql = "SELECT album FROM sales WHERE message_id = ?"
+        for (album,) in query(sql, message.message_id):
+            print(f"RocketMQ asks about {album}: booked, so commit")
+            self.has_booked.set()
+            return TransactionResolution.COMMIT
+        return TransactionResolution.ROLLBACK  # it died before it had booked
+
+
+def query(sql, *values):
+    # A connection for each: the checker is called in another thread.
+    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as database:
+        return database.execute(sql, values).fetchall()
+
+
+def explain(error):
+    log = " ".join(record.getMessage() for record in LOG.buffer)
+    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
+        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    return f"{why}. Try: python -m lab status rocketmq"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how a script is stopped
+    except Exception as error:  # which the client raises, too
+        if type(error) is not Exception and not isinstance(error, ERRORS):
+            raise  # a bug in this script
+        sys.exit(f"RocketMQ at {ENDPOINTS}: {explain(error)}")

@@ -1,0 +1,360 @@
+"""RocketMQ's row."""
+
+import itertools
+import logging
+import math
+import time
+from contextlib import contextmanager, suppress
+
+from rocketmq import (
+    ClientConfiguration,
+    Credentials,
+    FilterExpression,
+    Message,
+    Producer,
+    SimpleConsumer,
+    TransactionChecker,
+    TransactionResolution,
+)
+from rocketmq.v5.exception import InternalErrorException
+
+from lab.broker import Thing
+from lab.brokers.rocketmq import ROCKETMQ as BROKER
+from lab.brokers.rocketmq import contents
+from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from tests.support import wait_until
+
+log = logging.getLogger("rocketmq-python-client")
+log.handlers[0].close()  # a file in the user's home
+log.handlers = [logging.NullHandler()]
+
+
+@contextmanager
+def started(client):
+    client.startup()
+    try:
+        yield client
+    finally:
+        client.shutdown()
+
+
+def configuration(settings: Settings) -> ClientConfiguration:
+    return ClientConfiguration(settings["ROCKETMQ_ENDPOINTS"], Credentials())
+
+
+def send(settings: Settings, topic: str, *bodies: bytes, change=lambda message: None):
+    """Send bodies there; ``change`` may give each message a tag or a property."""
+    with started(Producer(configuration(settings), [topic])) as producer:
+        for body in bodies:
+            message = Message()
+            message.topic = topic
+            message.body = body
+            change(message)
+            producer.send(message)
+
+
+def publish(topic: str, *, times: int = 1, change=lambda message: None):
+    """A function that sends a body there, and raises where it is not stored.
+
+    With ``times``, small ones follow: so many that a consumer that counts says so.
+    RocketMQ's client refuses an empty body: a blank is sent in its place.
+    """
+
+    def send_there(settings: Settings, body: bytes) -> None:
+        bodies = [body or b" ", *[b"one more"] * (times - 1)]
+        send(settings, topic, *bodies, change=change)
+
+    return send_there
+
+
+MESSAGE_GROUPS = itertools.count()
+
+
+def in_message_group(message: Message) -> None:
+    """Another one each time: it mostly goes to another queue.
+
+    A queue stays blocked while a killed player holds its message, up to ten seconds,
+    also when topic and group are deleted and made anew in between.
+    """
+    message.message_group = f"playlist-{next(MESSAGE_GROUPS)}"
+
+
+def tagged(tag: str):
+    def change(message: Message) -> None:
+        message.tag = tag
+
+
+def in_group(name: str):
+    """A change that puts a message into a message group."""
+
+    def change(message: Message) -> None:
+        message.message_group = name
+
+    return change
+
+
+def with_properties(**properties: str):
+    def change(message: Message) -> None:
+        for name, value in properties.items():
+            message.add_property(name, value)
+
+
+def at(seconds: float):
+    """A change that has a message delivered then, and not before."""
+
+    def change(message: Message) -> None:
+        message.delivery_timestamp = math.ceil(time.time() + seconds)
+
+    return change
+
+
+def at_once(message: Message) -> None:
+    message.delivery_timestamp = int(time.time())
+
+
+def with_priority(number: int):
+    def change(message: Message) -> None:
+        message.priority = number
+
+    return change
+
+
+def flood(topic: str, count: int):
+    """As ``publish(topic, times=count)``, without waiting for each message."""
+
+    def send_there(settings: Settings, body: bytes) -> None:
+        with started(Producer(configuration(settings), [topic])) as producer:
+            sent = []
+            for each in [body or b" ", *[b"one more"] * (count - 1)]:
+                message = Message()
+                message.topic, message.body = topic, each
+                sent.append(producer.send_async(message))
+            for each in sent:
+                each.result()
+
+    return send_there
+
+
+def commit(topic: str):
+    """A function that sends a body there in a transaction, and commits it."""
+
+    class Checker(TransactionChecker):
+        def check(self, message):
+            return TransactionResolution.ROLLBACK
+
+    def send_there(settings: Settings, body: bytes) -> None:
+        with started(Producer(configuration(settings), [topic], Checker())) as producer:
+            message = Message()
+            message.topic, message.body = topic, body or b" "
+            transaction = producer.begin_transaction()
+            producer.send(message, transaction)
+            transaction.commit()
+
+    return send_there
+
+
+def things(settings: Settings) -> set[Thing]:
+    found = {content.thing for content in contents(settings)}
+    return {thing for thing in found if not thing.name.startswith("%RETRY%")}
+
+
+@contextmanager
+def count_payments(settings: Settings):
+    """A topic's offsets are the broker's own count."""
+
+    def count() -> int:
+        kept = {content.thing: content.messages for content in contents(settings)}
+        return kept.get(Thing("topic", "royalties")) or 0
+
+    yield count
+
+
+class Server:
+    """As ``tests.rows.row.RpcServer``."""
+
+    def __init__(self, consumer: SimpleConsumer, settings: Settings):
+        self.consumer = consumer
+        self.settings = settings
+        self.request: Message | None = None
+
+    def wait_for_request(self) -> None:
+        def arrived() -> bool:
+            with suppress(InternalErrorException):  # right after its start
+                if received := self.consumer.receive(1, 10):
+                    (self.request,) = received
+                    self.consumer.ack(self.request)
+                    return True
+            return False
+
+        wait_until(arrived)
+
+    def reply(self, text: str, *, stale: bool = False) -> None:
+        properties = self.request.properties
+        request_id = "other" if stale else properties["correlation_id"]
+
+        def change(message: Message) -> None:
+            message.add_property("correlation_id", request_id)
+
+        send(self.settings, properties["reply_to"], text.encode(), change=change)
+
+
+@contextmanager
+def rpc_server(settings: Settings):
+    consumer = SimpleConsumer(
+        configuration(settings),
+        "metadata_servers",
+        {"track_metadata": FilterExpression()},
+        await_duration=1,
+    )
+    with started(consumer):
+        yield Server(consumer, settings)
+
+
+def endpoints(value: str) -> dict[str, str]:
+    return {"ROCKETMQ_ENDPOINTS": value}
+
+
+ROCKETMQ = Row(
+    broker=BROKER,
+    bad_settings=(
+        BadSetting(
+            "down",
+            lambda settings, silent: endpoints("localhost:1"),
+            ("localhost:1", "python -m lab status rocketmq"),
+            "nothing listens on localhost:1",
+        ),
+        BadSetting(
+            "silent port",
+            lambda settings, silent: endpoints(f"localhost:{silent}"),
+            ("python -m lab status rocketmq",),
+            "does not speak gRPC",
+        ),
+        BadSetting(
+            "unknown host",
+            lambda settings, silent: endpoints("no-such-host.invalid:8081"),
+            ("no-such-host.invalid", "python -m lab status rocketmq"),
+            "host name no-such-host.invalid is unknown",
+        ),
+        BadSetting(
+            "the name server's port",
+            lambda settings, silent: endpoints(settings["ROCKETMQ_NAMESRV_ADDR"]),
+            ("python -m lab status rocketmq",),
+            "9876 is the name server's",
+        ),
+        *(
+            BadSetting(
+                f"malformed address {number}",
+                lambda settings, silent, bad=bad: endpoints(bad),
+                ("ROCKETMQ_ENDPOINTS is malformed", ".env.example"),
+                "ROCKETMQ_ENDPOINTS is malformed",
+            )
+            for number, bad in enumerate(("localhost", "localhost:port"))
+        ),
+    ),
+    secret=None,
+    heard=(
+        Heard("rocketmq_consumer.py", publish("music_tasks"), "Encoding {body}"),
+        Heard(
+            "rocketmq_fifo_consumer.py",
+            publish("playlist_single", change=in_message_group),
+            "Playing {body}",
+        ),
+        Heard("rocketmq_fanout_consumer.py", publish("new_releases"), "Heard {body}"),
+        Heard(
+            "rocketmq_routing_consumer.py",
+            publish("service_logs", change=tagged("critical")),
+            "Received critical: {body}",
+        ),
+        Heard(
+            "rocketmq_topic_consumer.py",
+            publish("catalogue", change=with_properties(key="music.live", words="2")),
+            "Received music.live: {body}",
+        ),
+        Heard(
+            "rocketmq_headers_consumer.py",
+            publish("booklets", change=with_properties(format="pdf", language="fr")),
+            "Received {body} (pdf fr)",
+        ),
+        Heard("rocketmq_rpc_server.py", publish("track_metadata"), "Looking up {body}"),
+        Heard(
+            "rocketmq_dead_letter_consumer.py",
+            publish("uploads"),
+            "Failed {body}, attempt 1",
+        ),
+        Heard(
+            "rocketmq_dead_letter_reader.py",
+            publish("%DLQ%upload_encoders"),
+            "Read {body}: given up by upload_encoders",
+        ),
+        Heard(
+            "rocketmq_confirms_consumer.py",
+            flood("royalties", 500),
+            "Received * payments",
+        ),
+        Heard(
+            "rocketmq_transaction_consumer.py", commit("purchases"), "Unlocked {body}"
+        ),
+        Heard(
+            "rocketmq_sql_filter_consumer.py",
+            publish("new_tracks", change=with_properties(bpm="101")),
+            "Received {body}",
+        ),
+        Heard(
+            "rocketmq_order_consumer.py",
+            publish("vinyl_orders", change=in_group("order 3")),
+            "Did {body}, attempt 1",
+        ),
+        Heard(
+            "rocketmq_delayed_consumer.py",
+            publish("reminders", change=at_once),
+            "Reminded of {body}",
+        ),
+        Heard(
+            "rocketmq_priority_consumer.py",
+            publish("song_requests", change=with_priority(0)),
+            "Playing {body}",
+        ),
+    ),
+    refused=(
+        Usage("rocketmq_fifo_producer.py", ("sideways",)),
+        Usage("rocketmq_fifo_consumer.py", ("single", "plain")),
+        Usage("rocketmq_fanout_consumer.py", ("listener_4",)),
+        Usage("rocketmq_routing_consumer.py", ("loud",)),
+        Usage("rocketmq_routing_consumer.py", ("error", "Critical")),
+        Usage("rocketmq_topic_consumer.py", ("music.rock.*",)),
+        Usage("rocketmq_topic_consumer.py", ("archive",)),
+        Usage("rocketmq_topic_consumer.py", ("rock_radio", "#.live")),
+        Usage("rocketmq_topic_consumer.py", ("rock_radio", "music..rock")),
+        Usage("rocketmq_topic_consumer.py", ("rock_radio", "it's")),
+        Usage("rocketmq_headers_consumer.py", ("all",)),
+        Usage("rocketmq_headers_consumer.py", ("none", "format=pdf")),
+        Usage("rocketmq_headers_consumer.py", ("format=pdf",)),
+        Usage("rocketmq_headers_consumer.py", ("any", "format=pdf", "language")),
+        Usage("rocketmq_headers_consumer.py", ("any", "=pdf")),
+        Usage("rocketmq_confirms_async_producer.py", ("many",)),
+        Usage("rocketmq_confirms_async_producer.py", ("0",)),
+        Usage("rocketmq_transaction_producer.py", ("again",)),
+        Usage("rocketmq_transaction_producer.py", ("resume", "resume")),
+        Usage("rocketmq_sql_filter_consumer.py", ("party",)),
+        Usage("rocketmq_sql_filter_consumer.py", ("bpm > 100",)),
+        Usage("rocketmq_sql_filter_consumer.py", ("radio", " ")),
+    ),
+    alone=(
+        Alone("rocketmq_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_fifo_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_fanout_producer.py", "Announced ", keeps=True),
+        Alone("rocketmq_routing_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_topic_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_headers_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_dead_letter_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_transaction_producer.py", "", keeps=True),
+        Alone("rocketmq_sql_filter_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_order_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_delayed_producer.py", "Sent ", keeps=True),
+        Alone("rocketmq_priority_producer.py", "Sent ", keeps=True),
+    ),
+    things=things,
+    payments=500,
+    count_payments=count_payments,
+    rpc_server=rpc_server,
+)

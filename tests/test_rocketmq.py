@@ -1,0 +1,404 @@
+"""What only RocketMQ has: types of topics, orders, delays, and its own bad inputs."""
+
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+from rocketmq import FilterExpression, Message, Producer, SimpleConsumer
+from rocketmq.grpc_protocol import FilterType
+from rocketmq.v5.exception import (
+    BadRequestException,
+    IllegalArgumentException,
+    InternalErrorException,
+)
+
+from lab.broker import Report, Thing
+from lab.brokers.rocketmq import ROCKETMQ, broker
+from lab.remoting import TOPIC_STATS, UPDATE_GROUP, UPDATE_TOPIC
+from tests.rows.rocketmq import (
+    at,
+    configuration,
+    in_group,
+    send,
+    started,
+    with_priority,
+)
+from tests.support import Tab, lab, run, script
+
+NOT_READY = "settings"  # in what the proxy says while it does not know a consumer
+
+
+@pytest.fixture
+def rocketmq(live):
+    return live("rocketmq")
+
+
+def path_of(rest: str):
+    return script(f"rocketmq_{rest}.py").path
+
+
+def setup(environment):
+    return run(path_of("setup"), environment=environment)
+
+
+@contextmanager
+def consuming(rocketmq, group: str, topic: str, expression=None):
+    consumer = SimpleConsumer(
+        configuration(rocketmq.settings),
+        group,
+        {topic: expression or FilterExpression()},
+        await_duration=1,
+    )
+    with started(consumer):
+        yield consumer
+
+
+def receive(consumer) -> list[Message]:
+    """What there is within a second; a consumer that has just started may wait."""
+    while True:
+        try:
+            return consumer.receive(1, 10) or []
+        except InternalErrorException as error:
+            if NOT_READY not in str(error):
+                raise
+
+
+def take(consumer, count: int) -> list[Message]:
+    """Receive and acknowledge so many; the test's time is the limit."""
+    taken = []
+    while len(taken) < count:
+        for message in receive(consumer):
+            consumer.ack(message)
+            taken.append(message)
+    return taken
+
+
+def bodies(messages: list[Message]) -> list[str]:
+    return [message.body.decode() for message in messages]
+
+
+def lines_of(tab: Tab, count: int) -> list[str]:
+    return [tab.line() for _ in range(count)]
+
+
+def offsets(rocketmq, topic: str) -> dict[int, int]:
+    """How many messages each queue of a topic has had."""
+    with broker(rocketmq.settings) as connection:
+        stats = connection.ask(TOPIC_STATS, topic=topic)
+        return dict(
+            zip(stats.numbers("queueId"), stats.numbers("maxOffset"), strict=True)
+        )
+
+
+# Everything arrives
+
+
+@pytest.mark.timeout(600)
+def test_each_of_2000_messages_arrives_once(rocketmq):
+    """Sent and awaited one by one: a lost wake-up would be a message that waits."""
+    expected = [f"track {number}" for number in range(2000)]
+    received = []
+    with (
+        started(
+            Producer(configuration(rocketmq.settings), ["music_tasks"])
+        ) as producer,
+        consuming(rocketmq, "encoders", "music_tasks") as consumer,
+    ):
+        assert receive(consumer) == []
+        for body in expected:
+            message = Message()
+            message.topic = "music_tasks"
+            message.body = body.encode()
+            producer.send(message)
+            received += bodies(take(consumer, 1))
+        assert receive(consumer) == []
+    assert received == expected
+
+
+@pytest.mark.timeout(300)
+def test_what_has_a_receipt_survives_the_death_of_the_broker(new_broker):
+    rocketmq = new_broker("rocketmq")
+    receipted = []
+    with started(
+        Producer(configuration(rocketmq.settings), ["music_tasks"])
+    ) as producer:
+        message = Message()
+        message.topic = "music_tasks"
+        # What the client raises when the broker goes is its own affair.
+        with suppress(Exception):
+            while True:
+                message.body = f"track {len(receipted)}".encode()
+                producer.send(message)
+                receipted.append(message.body.decode())
+                if len(receipted) == 200:
+                    rocketmq.instance.kill()
+    rocketmq.instance.start(Report())
+    missing = set(receipted)
+    assert len(missing) >= 200
+    with consuming(rocketmq, "encoders", "music_tasks") as consumer:
+        while missing:
+            missing.difference_update(bodies(take(consumer, 1)))
+
+
+# Bad input
+
+
+def check_line(ended, *words: str) -> None:
+    assert (ended.status, ended.out) == (1, [])
+    (line,) = ended.error
+    for each in words:
+        assert each in line
+
+
+def test_a_missing_topic_is_named(rocketmq, tmp_path):
+    """One that has never been: a deleted one, the proxy remembers for a while."""
+    for name in "producer", "consumer":
+        text = path_of(name).read_text().replace("music_tasks", "no_such_tasks")
+        copy = tmp_path / f"{name}.py"
+        copy.write_text(text)
+        ended = run(copy, environment=rocketmq.environment)
+        check_line(ended, "no_such_tasks is missing. Try: python rocketmq_setup.py")
+
+
+def test_a_missing_group_is_named(rocketmq):
+    ROCKETMQ.delete(rocketmq.settings, [Thing("consumer group", "encoders")])
+    consumer = path_of("consumer")
+    ended = run(consumer, environment=rocketmq.environment)
+    check_line(ended, "encoders is missing. Try: python rocketmq_setup.py")
+    assert setup(rocketmq.environment).status == 0
+    with Tab(consumer, environment=rocketmq.environment) as worker:
+        assert worker.line() == "Waiting for tasks. Press Ctrl-C to stop."
+
+
+def change_type(rocketmq, topic: str, message_type: str) -> None:
+    with broker(rocketmq.settings) as connection:
+        connection.ask(
+            UPDATE_TOPIC,
+            topic=topic,
+            attributes=f"+message.type={message_type}",
+            readQueueNums=4,
+            writeQueueNums=4,
+            perm=6,
+            defaultTopic="TBW102",
+            topicFilterType="SINGLE_TAG",
+            topicSysFlag=0,
+            order="false",
+        )
+
+
+@pytest.mark.timeout(300)
+def test_a_topic_of_the_wrong_type_refuses_the_message(new_broker):
+    """On a broker of its own, because a proxy remembers types for a while."""
+    rocketmq = new_broker("rocketmq")
+    change_type(rocketmq, "music_tasks", "FIFO")
+    ended = run(path_of("producer"), environment=rocketmq.environment)
+    check_line(ended, "message_type:NORMAL, queue access type:FIFO")
+
+
+@pytest.mark.parametrize("topic", ["vinyl_orders", "reminders", "song_requests"])
+def test_each_type_needs_its_property(topic, rocketmq):
+    """No message group, no time, no priority."""
+    with pytest.raises(IllegalArgumentException, match="message type not match"):
+        send(rocketmq.settings, topic, b"plain")
+
+
+def test_an_empty_body_is_refused_by_the_client():
+    with pytest.raises(IllegalArgumentException, match="body should not be blank"):
+        Message().body = b""
+
+
+@pytest.mark.parametrize("sql", ["format = ", "year > 'new'"])
+def test_bad_sql_is_refused(sql, rocketmq):
+    expression = FilterExpression(sql, FilterType.SQL)
+    with (
+        consuming(rocketmq, "encoders", "music_tasks", expression) as consumer,
+        pytest.raises(InternalErrorException, match="subscription failed"),
+    ):
+        receive(consumer)
+
+
+def test_status_tells_a_proxy_that_is_down_from_a_broker_that_is(rocketmq):
+    environment = rocketmq.environment | {"ROCKETMQ_ENDPOINTS": "localhost:1"}
+    status = lab("status", "rocketmq", environment=environment)
+    assert status.status == 1
+    (line,) = status.out
+    assert "the broker runs, but nothing listens on localhost:1: its proxy" in line
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("localhost:1", "Connection refused"),
+        ("no-such-host.invalid:9876", "Name or service not known"),
+        ("localhost", "ROCKETMQ_NAMESRV_ADDR is malformed"),
+        ("localhost:port", "ROCKETMQ_NAMESRV_ADDR is malformed"),
+        ("{ROCKETMQ_ENDPOINTS}", "no name server. Its port is 9876, not 8081"),
+        ("localhost:{ROCKETMQ_BROKER_PORT}", "request type 106 not supported"),
+    ],
+)
+def test_setup_says_what_is_wrong(address, says, rocketmq):
+    value = address.format_map(rocketmq.environment)
+    check_line(setup(rocketmq.environment | {"ROCKETMQ_NAMESRV_ADDR": value}), says)
+
+
+def test_setup_can_be_run_again_and_again(rocketmq):
+    """What is there keeps what is in it."""
+    send(rocketmq.settings, "music_tasks", b"track 1")
+    for _ in range(2):
+        assert setup(rocketmq.environment).status == 0
+    with consuming(rocketmq, "encoders", "music_tasks") as consumer:
+        assert bodies(take(consumer, 1)) == ["track 1"]
+
+
+# Order
+
+STEPS = ["placed", "paid", "shipped"]
+
+
+def send_order(rocketmq, name: str, *steps: str) -> None:
+    texts = [f"{name} {step}".encode() for step in steps]
+    send(rocketmq.settings, "vinyl_orders", *texts, change=in_group(name))
+
+
+def test_a_failed_head_holds_up_its_queue_and_no_other(rocketmq):
+    """Order 8 has the queue of order 1, order 2 another one."""
+    queues = {}
+    for name in "order 1", "order 8", "order 2":
+        before = offsets(rocketmq, "vinyl_orders")
+        send_order(rocketmq, name, "placed")
+        after = offsets(rocketmq, "vinyl_orders")
+        (queues[name],) = (each for each in after if after[each] > before[each])
+    assert queues["order 1"] == queues["order 8"] != queues["order 2"]
+
+    with Tab(path_of("order_consumer"), environment=rocketmq.environment) as consumer:
+        lines = lines_of(consumer, 5)
+    order_1 = [
+        "Failed order 1 placed, attempt 1",
+        "Did order 1 placed, attempt 2",
+        "Did order 8 placed, attempt 1",
+    ]
+    assert [line for line in lines[1:] if "order 2" not in line] == order_1
+    assert lines.index("Did order 2 placed, attempt 1") < lines.index(order_1[1])
+
+
+def test_order_survives_a_killed_consumer(rocketmq):
+    send_order(rocketmq, "order 1", *STEPS)
+    path = path_of("order_consumer")
+    with Tab(path, environment=rocketmq.environment) as doomed:
+        doomed.wait_for("Failed order 1 placed, attempt 1")
+        doomed.child.kill(9)
+    with Tab(path, environment=rocketmq.environment) as other:
+        assert lines_of(other, 4)[1:] == [
+            "Did order 1 placed, attempt 2",
+            "Did order 1 paid, attempt 1",
+            "Did order 1 shipped, attempt 1",
+        ]
+
+
+def test_a_head_that_never_succeeds_is_a_dead_letter_in_the_end(rocketmq):
+    """After so many attempts as its group has retries, and one."""
+    group = {"groupName": "record_shop", "consumeMessageOrderly": True}
+    with broker(rocketmq.settings) as connection:
+        connection.ask(UPDATE_GROUP, group | {"retryMaxTimes": 1})
+    send_order(rocketmq, "order 1", *STEPS)
+    attempts = []
+    with consuming(rocketmq, "record_shop", "vinyl_orders") as consumer:
+        while True:
+            for message in receive(consumer):
+                if message.body != b"order 1 placed":
+                    break
+                attempts.append(message.delivery_attempt)
+                consumer.change_invisible_duration(message, 1)
+            else:
+                continue
+            break
+        consumer.ack(message)
+        assert message.body == b"order 1 paid"
+        assert bodies(take(consumer, 1)) == ["order 1 shipped"]
+    assert attempts == [1, 2]
+    assert sum(offsets(rocketmq, "%DLQ%record_shop").values()) == 1
+
+
+# Delay
+
+
+def test_no_delayed_message_comes_early(rocketmq):
+    with consuming(rocketmq, "reminder_listeners", "reminders") as consumer:
+        assert receive(consumer) == []
+        send(rocketmq.settings, "reminders", b"in two seconds", change=at(2))
+        (message,) = take(consumer, 1)
+        assert time.time() * 1000 >= message.delivery_timestamp
+
+
+@pytest.mark.timeout(300)
+def test_delayed_messages_survive_the_death_of_the_broker(new_broker):
+    rocketmq = new_broker("rocketmq")
+    producer = path_of("delayed_producer")
+    assert run(producer, environment=rocketmq.environment).status == 0
+    rocketmq.instance.kill()
+    rocketmq.instance.start(Report())
+    consumer = path_of("delayed_consumer")
+    with Tab(consumer, environment=rocketmq.environment) as tab:
+        assert sorted(lines_of(tab, 4)[1:]) == [
+            "Reminded of Last Stop, now",
+            "Reminded of Low Tide, in 4 seconds",
+            "Reminded of Night Train, in 2 seconds",
+        ]
+
+
+def send_reminder(producer, body: bytes, seconds: int) -> str:
+    """Send it; the handle for its recall."""
+    message = Message()
+    message.topic = "reminders"
+    message.body = body
+    at(seconds)(message)
+    return producer.send(message).recall_handle
+
+
+def test_a_recall_can_be_repeated_but_must_not_be_late(rocketmq):
+    reminders = Producer(configuration(rocketmq.settings), ["reminders"])
+    with (
+        started(reminders) as producer,
+        consuming(rocketmq, "reminder_listeners", "reminders") as consumer,
+    ):
+        handle = send_reminder(producer, b"recalled", 3)
+        for _ in range(2):
+            assert producer.recall_message("reminders", handle)
+        late = send_reminder(producer, b"not recalled", 3)
+        assert bodies(take(consumer, 1)) == ["not recalled"]
+        for each in late, handle:
+            with pytest.raises(InternalErrorException, match="timestamp invalid"):
+                producer.recall_message("reminders", each)
+        with pytest.raises(InternalErrorException, match="handle is invalid"):
+            producer.recall_message("reminders", "of another world")
+
+
+def test_a_message_for_the_day_after_tomorrow_is_refused(rocketmq):
+    with pytest.raises(BadRequestException, match="max is 86400000"):
+        send(rocketmq.settings, "reminders", b"too far", change=at(2 * 24 * 3600))
+
+
+def test_a_reset_leaves_no_reminder_for_the_next_run(rocketmq):
+    """A waiting message cannot be deleted: the reset waits for it."""
+    send(rocketmq.settings, "reminders", b"of the run before", change=at(3))
+    ended = lab("reset", "rocketmq/delayed", environment=rocketmq.environment)
+    assert ended.status == 0
+    assert setup(rocketmq.environment).status == 0
+    with consuming(rocketmq, "reminder_listeners", "reminders") as consumer:
+        for _ in range(5):
+            assert receive(consumer) == []
+
+
+# Priority
+
+
+def test_a_priority_is_the_number_of_a_queue(rocketmq):
+    """Higher than the highest queue is the highest queue, in order."""
+    for number in (0, 9, 1, 3, 2, 4):
+        body = f"priority {number}".encode()
+        change = with_priority(number)
+        send(rocketmq.settings, "song_requests", body, change=change)
+    assert offsets(rocketmq, "song_requests") == {0: 1, 1: 1, 2: 1, 3: 3}
+    with consuming(rocketmq, "jukebox", "song_requests") as consumer:
+        received = bodies(take(consumer, 6))
+    assert received == [f"priority {number}" for number in (9, 3, 4, 2, 1, 0)]

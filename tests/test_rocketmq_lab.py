@@ -1,0 +1,247 @@
+"""The lab and RocketMQ: its own tool, what is shown and deleted, what is wrong."""
+
+import json
+import re
+import runpy
+import socketserver
+import struct
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from lab.broker import Thing
+from lab.brokers.rocketmq import ROCKETMQ, broker, contents
+from lab.remoting import UPDATE_TOPIC
+from tests.rows.rocketmq import things
+from tests.support import Tab, lab, run, script, wait_until
+
+
+@pytest.fixture
+def rocketmq(live):
+    """With the tutorial's topics and groups; what a test adds is gone after it."""
+    broker = live("rocketmq")
+    yield broker
+    ROCKETMQ.delete(broker.settings, [Thing("topic", "drafts")])
+
+
+def admin(rocketmq, *arguments: str, **changed: str):
+    environment = {**rocketmq.environment, **changed}
+    return lab("admin", "rocketmq", *arguments, environment=environment)
+
+
+def rows(rocketmq) -> dict[str, list[str]]:
+    """What `lab show` prints below its head line: a thing, and its figures."""
+    shown = lab("show", "rocketmq", environment=rocketmq.environment)
+    assert shown.status == 0, shown
+    split = [re.split(r" {2,}", line.rstrip()) for line in shown.out[1:]]
+    return {name: figures for name, *figures in split}
+
+
+def status_line(rocketmq, **changed: str) -> str:
+    ended = lab("status", "rocketmq", environment={**rocketmq.environment, **changed})
+    assert ended.status == 1, ended
+    (line,) = ended.out + ended.error
+    return line
+
+
+def send_tasks(rocketmq) -> None:
+    producer = script("rocketmq_producer.py").path
+    assert run(producer, environment=rocketmq.environment).status == 0
+
+
+def test_what_the_setup_makes_is_what_the_lab_deletes():
+    """No topic or group more, and none less."""
+    setup = runpy.run_path(str(script("rocketmq_setup.py").path))
+    made = {Thing("topic", name) for name in setup["TOPICS"]}
+    made |= {Thing("consumer group", name) for name in setup["GROUPS"]}
+    # Which RocketMQ makes at the first dead letter, and nobody reads.
+    assert made | {Thing("topic", "%DLQ%record_shop")} == set(ROCKETMQ.all_things())
+
+
+# admin
+
+
+def readme_commands() -> list[str]:
+    text = (ROCKETMQ.folder / "README.md").read_text()
+    return re.findall(r"^\| `python -m lab admin rocketmq (.+?)` \|", text, re.M)
+
+
+@pytest.mark.timeout(300)
+def test_the_readmes_commands(rocketmq):
+    """Told by a word that the README has for each, or that it would miss."""
+    send_tasks(rocketmq)
+    said = {}
+    for command in readme_commands():
+        ended = admin(rocketmq, *command.split())
+        assert (ended.status, ended.error) == (0, []), ended
+        said[command.split()[0]] = "\n".join(ended.out)
+    address = f"127.0.0.1:{rocketmq.settings['ROCKETMQ_BROKER_PORT']}"
+    assert re.search(rf"broker-a +0 +{re.escape(address)} +V5_5_0", said["clusterList"])
+    assert {"music_tasks", "SCHEDULE_TOPIC_XXXX"} <= {*said["topicList"].split()}
+    queues = re.findall(r"broker-a +(\d) +(\d) +(\d)", said["topicStatus"])
+    assert sum(int(last) - int(first) for _, first, last in queues) == 6
+    assert "Consume Diff Total: 6" in said["consumerProgress"]
+    assert f"create topic to {address} success" in said["updateTopic"]
+    assert Thing("topic", "drafts") in things(rocketmq.settings)
+    assert len(said) == 5
+
+    ended = admin(rocketmq, "deleteTopic", "-c", "DefaultCluster", "-t", "drafts")
+    assert "delete topic [drafts] from cluster [DefaultCluster] success." in ended.out
+    wait_until(lambda: Thing("topic", "drafts") not in things(rocketmq.settings))
+
+
+def test_consumer_progress_without_a_topic_is_an_error(rocketmq):
+    """Status 0 all the same: both are what the README says."""
+    ended = admin(rocketmq, "consumerProgress", "-g", "encoders")
+    assert ended.status == 0
+    assert any("No topic route info" in line for line in ended.error)
+
+
+def test_admin_hands_on_arguments_and_the_exit_status(rocketmq):
+    """--help and -h are the lab's own, what comes behind is the tool's."""
+    ended = admin(rocketmq, "topicStatus")
+    assert ended.status == 1
+    assert any("Missing required option: t" in line for line in ended.error)
+    for option in "--help", "-h":
+        ended = admin(rocketmq, option)
+        assert ended.status == 0
+        assert ended.out[0].startswith("Usage: python -m lab admin")
+    ended = admin(rocketmq, "help", "topicList")
+    assert "usage: mqadmin topicList" in ended.out[0]
+
+
+def test_admin_says_that_there_is_no_name_server(rocketmq):
+    ended = admin(rocketmq, "clusterList", ROCKETMQ_NAMESRV_ADDR="localhost:1")
+    assert any("connect to 127.0.0.1:1 failed" in line for line in ended.error), ended
+
+
+def test_admin_refuses_a_broker_without_a_tool(rocketmq):
+    ended = lab("admin", "rabbitmq", "list", environment=rocketmq.environment)
+    assert (ended.status, ended.out) == (2, [])
+    assert "'rabbitmq' is not 'rocketmq'" in ended.error[-1]
+
+
+# show
+
+
+def test_show_says_what_waits_and_who_consumes(rocketmq):
+    send_tasks(rocketmq)
+    shown = rows(rocketmq)
+    assert shown["topic music_tasks"] == ["6"]
+    # It has never been there: RocketMQ does not know what it has yet to consume.
+    assert shown["consumer group encoders"] == ["0"]
+    worker = script("rocketmq_consumer.py").path
+    with Tab(worker, environment=rocketmq.environment) as tab:
+        tab.wait_for("Finished track *")
+        wait_until(lambda: rows(rocketmq)["consumer group encoders"][-1] == "1")
+        for _ in range(5):
+            tab.wait_for("Finished track *")
+        wait_until(lambda: rows(rocketmq)["consumer group encoders"] == ["0", "1"])
+    assert rows(rocketmq)["topic music_tasks"] == ["6"]  # it keeps them
+
+
+# reset
+
+
+def make_drafts(rocketmq) -> None:
+    with broker(rocketmq.settings) as connection:
+        connection.ask(
+            UPDATE_TOPIC,
+            topic="drafts",
+            attributes="+message.type=NORMAL",
+            readQueueNums=1,
+            writeQueueNums=1,
+            perm=6,
+            defaultTopic="TBW102",
+            topicFilterType="SINGLE_TAG",
+            topicSysFlag=0,
+            order="false",
+        )
+
+
+def reset(rocketmq, what: str) -> None:
+    ended = lab("reset", what, environment=rocketmq.environment)
+    assert ended.status == 0, ended
+    assert ended.out[-1].startswith("Gone from RocketMQ: ")
+
+
+def test_reset_deletes_what_the_tutorial_made_and_nothing_else(rocketmq):
+    make_drafts(rocketmq)
+    reset(rocketmq, "rocketmq")
+    assert things(rocketmq.settings) == {Thing("topic", "drafts")}
+
+
+def test_reset_of_the_classic_scripts(rocketmq):
+    before = things(rocketmq.settings)
+    reset(rocketmq, "rocketmq/classic")
+    gone = before - things(rocketmq.settings)
+    assert gone == set(ROCKETMQ.creates["classic"])
+    assert {thing.name for thing in gone} == {
+        *("classic_tasks", "classic_releases"),
+        *("classic_encoders", "classic_listeners"),
+    }
+
+
+# status
+
+
+def test_the_name_servers_port_is_not_the_proxys(rocketmq):
+    address = rocketmq.settings["ROCKETMQ_NAMESRV_ADDR"]
+    line = status_line(rocketmq, ROCKETMQ_ENDPOINTS=address)
+    assert f"something listens on {address} but does not speak gRPC" in line
+    assert "The proxy's is 8081; 9876 is the name server's" in line
+
+
+def test_the_proxys_port_is_not_the_name_servers(rocketmq):
+    address = rocketmq.settings["ROCKETMQ_ENDPOINTS"]
+    line = status_line(rocketmq, ROCKETMQ_NAMESRV_ADDR=address)
+    assert f"{address} but does not answer as a name server" in line
+    assert line.endswith("Is the port right? The name server's is 9876.")
+
+
+def test_a_name_server_that_is_down(rocketmq):
+    line = status_line(rocketmq, ROCKETMQ_NAMESRV_ADDR="localhost:1")
+    assert line.startswith("RocketMQ cannot be used (it runs, local, ")
+    assert "the proxy answers, but nothing listens on localhost:1: the name" in line
+    assert line.endswith("or mend ROCKETMQ_NAMESRV_ADDR in .env.")
+
+
+@contextmanager
+def name_server(cluster: str):
+    """Answers each request with this cluster; yields its address."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            header = json.dumps({"code": 0}).encode()
+            body = cluster.encode()
+            lengths = struct.pack(">ii", 4 + len(header) + len(body), len(header))
+            self.request.recv(4096)
+            self.request.sendall(lengths + header + body)
+
+    with socketserver.ThreadingTCPServer(("localhost", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"localhost:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("cluster", "why"),
+    [
+        ("{}", "the name server on {} does not know a broker yet."),
+        (
+            '{"brokerAddrTable":{"a":{"brokerAddrs":{0:"localhost:1"}}}}',
+            "at localhost:1, which the name server on {} gives: Connection refused.",
+        ),
+    ],
+)
+def test_a_name_server_that_knows_no_broker_that_answers(cluster, why, rocketmq):
+    with name_server(cluster) as address:
+        line = status_line(rocketmq, ROCKETMQ_NAMESRV_ADDR=address)
+    assert line.endswith(why.format(address))
+
+
+def test_contents_are_those_of_the_broker(rocketmq):
+    """Not RocketMQ's own topics and groups, which every broker has."""
+    found = {content.thing.name for content in contents(rocketmq.settings)}
+    assert not {name for name in found if name.startswith(("RMQ_SYS", "rmq_sys"))}
