@@ -21,7 +21,6 @@ import sqlite3
 import sys
 import threading
 import time
-from contextlib import closing
 
 from dotenv import load_dotenv
 from grpc import RpcError
@@ -45,26 +44,28 @@ ERRORS = ClientException, RpcError
 LOG = logging.handlers.BufferingHandler(1000)
 logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
 
-# One for each broker: what another broker asks about is not in it.
-DATABASE = f"/tmp/purchases-{re.sub('[^0-9A-Za-z]+', '-', ENDPOINTS)}.db"
 ALBUMS = {"Night Train": "paid", "Low Tide": "not paid", "Last Stop": "paid"}
+# A file for each RocketMQ, because no other one asks about its sales.
+FILE = "/tmp/purchases-" + re.sub(r"\W", "-", ENDPOINTS) + ".db"
+# Not only for this thread: the client calls the checker in one of its own.
+DATABASE = sqlite3.connect(FILE, isolation_level=None, check_same_thread=False)
+HAS_ASKED = threading.Event()
 
 
 def main():
     if sys.argv[1:] not in ([], ["resume"]):
         print(f"Usage: python {sys.argv[0]} [resume]", file=sys.stderr)
         sys.exit(2)
-    checker = Checker()
-    producer = Producer(ROCKETMQ, ["purchases"], checker)
+    DATABASE.execute("CREATE TABLE IF NOT EXISTS sales (message_id, album)")
+    producer = Producer(ROCKETMQ, ["purchases"], Checker())
     producer.startup()
     try:
         if sys.argv[1:]:
             print("Waiting for RocketMQ to ask, 20 seconds at most")
-            if not checker.has_booked.wait(20):
+            if not HAS_ASKED.wait(20):
                 print("RocketMQ has asked about nothing that is booked")
         else:
-            query("DROP TABLE IF EXISTS sales")
-            query("CREATE TABLE sales (message_id, album)")
+            DATABASE.execute("DELETE FROM sales")  # of the run before
             for album, payment in ALBUMS.items():
                 sell(producer, album, payment)
     finally:
@@ -79,7 +80,8 @@ def sell(producer, album, payment):
     producer.send(message, transaction)
     print(f"Sent {album}, still hidden")
     if payment == "paid":
-        query("INSERT INTO sales VALUES (?, ?)", message.message_id, album)
+        sale = message.message_id, album
+        DATABASE.execute("INSERT INTO sales VALUES (?, ?)", sale)
         print(f"Booked {album}")
         time.sleep(1)  # time to kill it between the two
         transaction.commit()
@@ -90,21 +92,14 @@ def sell(producer, album, payment):
 
 
 class Checker(TransactionChecker):
-    has_booked = threading.Event()
-
     def check(self, message):
         sql = "SELECT album FROM sales WHERE message_id = ?"
-        for (album,) in query(sql, message.message_id):
-            print(f"RocketMQ asks about {album}: booked, so commit")
-            self.has_booked.set()
-            return TransactionResolution.COMMIT
-        return TransactionResolution.ROLLBACK  # it died before it had booked
-
-
-def query(sql, *values):
-    # A connection for each: the checker is called in another thread.
-    with closing(sqlite3.connect(DATABASE, isolation_level=None)) as database:
-        return database.execute(sql, values).fetchall()
+        sale = DATABASE.execute(sql, [message.message_id]).fetchone()
+        if not sale:
+            return TransactionResolution.ROLLBACK  # it died before it had booked
+        print(f"RocketMQ asks about {sale[0]}: booked, so commit")
+        HAS_ASKED.set()
+        return TransactionResolution.COMMIT
 
 
 def explain(error):

@@ -22,8 +22,9 @@ from tests.rows.rocketmq import (
     send,
     started,
     with_priority,
+    with_properties,
 )
-from tests.support import Tab, lab, run, script
+from tests.support import Tab, lab, run, script, start
 
 NOT_READY = "settings"  # in what the proxy says while it does not know a consumer
 
@@ -387,6 +388,36 @@ def test_a_reset_leaves_no_reminder_for_the_next_run(rocketmq):
     with consuming(rocketmq, "reminder_listeners", "reminders") as consumer:
         for _ in range(5):
             assert receive(consumer) == []
+
+
+# RPC
+
+
+def test_a_reply_goes_on_to_another_client_as_long_as_that_one_waits(rocketmq):
+    """In its properties it says until when; without that, nobody waits for it."""
+    replies = "track_metadata_replies"
+    for body, wait in (b"somebody waits", 60), (b"nobody any more", -1):
+        until = with_properties(correlation_id="other", expires=str(time.time() + wait))
+        send(rocketmq.settings, replies, body, change=until)
+    send(rocketmq.settings, replies, b"nobody knows whose")
+    ended = run(path_of("rpc_client"), environment=rocketmq.environment)
+    assert ended.status == 1
+    with consuming(rocketmq, "metadata_clients", replies) as consumer:
+        (left,) = take(consumer, 1)
+        assert left.body == b"somebody waits"
+        assert left.properties["correlation_id"] == "other"
+        assert receive(consumer) == []
+
+
+def test_a_request_that_is_too_large_to_repeat_does_not_stop_the_server(rocketmq):
+    """With pipes, because a terminal is slow with a line of twelve million bytes."""
+    environment = rocketmq.environment | {"PYTHONUNBUFFERED": "1"}
+    server = start(path_of("rpc_server"), environment=environment)
+    assert server.stdout.readline()
+    send(rocketmq.settings, "track_metadata", b"\xff" * 4_000_000, b"Night Train")
+    for verb in "Looking up", "Answered":
+        assert server.stdout.readline().startswith(f"{verb} \ufffd\ufffd")
+    assert server.stdout.readline() == "Looking up Night Train\n"
 
 
 # Priority

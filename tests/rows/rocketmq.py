@@ -83,6 +83,8 @@ def tagged(tag: str):
     def change(message: Message) -> None:
         message.tag = tag
 
+    return change
+
 
 def in_group(name: str):
     """A change that puts a message into a message group."""
@@ -97,6 +99,8 @@ def with_properties(**properties: str):
     def change(message: Message) -> None:
         for name, value in properties.items():
             message.add_property(name, value)
+
+    return change
 
 
 def at(seconds: float):
@@ -189,13 +193,11 @@ class Server:
         wait_until(arrived)
 
     def reply(self, text: str, *, stale: bool = False) -> None:
-        properties = self.request.properties
-        request_id = "other" if stale else properties["correlation_id"]
-
-        def change(message: Message) -> None:
-            message.add_property("correlation_id", request_id)
-
-        send(self.settings, properties["reply_to"], text.encode(), change=change)
+        properties = dict(self.request.properties)
+        if stale:
+            properties["correlation_id"] = "other"
+        change = with_properties(**properties)
+        send(self.settings, "track_metadata_replies", text.encode(), change=change)
 
 
 @contextmanager
