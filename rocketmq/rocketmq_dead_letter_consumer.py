@@ -72,10 +72,13 @@ def receive(consumer, ready):
 
 
 def explain(error):
-    log = " ".join(record.getMessage() for record in LOG.buffer)
-    if missing := re.search(r"(for the topic|group not found): (\S+)", log):
-        return f"{missing[2]} is missing. Try: python rocketmq_setup.py"
+    log = f"{error} " + " ".join(record.getMessage() for record in LOG.buffer)
+    if wrong := re.search(r"(the topic|group not found|types, topic): ?([^\s,]+)", log):
+        state = "of another type" if "types" in wrong[1] else "missing"
+        return f"{wrong[2]} is {state}. Try: python rocketmq_setup.py"
     why = error.details() if isinstance(error, RpcError) else str(error).rstrip(".")
+    if "failed to fetch" in why and "RpcError" in log:
+        why = "no proxy answers (8081 is its port, 9876 the name server's)"
     return f"{why}. Try: python -m lab status rocketmq"
 
 

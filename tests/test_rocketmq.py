@@ -1,5 +1,6 @@
 """What only RocketMQ has: types of topics, orders, delays, and its own bad inputs."""
 
+import ast
 import time
 from contextlib import contextmanager, suppress
 
@@ -24,7 +25,7 @@ from tests.rows.rocketmq import (
     with_priority,
     with_properties,
 )
-from tests.support import Tab, lab, run, script, start
+from tests.support import SCRIPTS, Tab, lab, run, script, start, wait_until
 
 NOT_READY = "settings"  # in what the proxy says while it does not know a consumer
 
@@ -188,12 +189,39 @@ def change_type(rocketmq, topic: str, message_type: str) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_topic_of_the_wrong_type_refuses_the_message(new_broker):
+def test_a_topic_of_another_type_is_named_and_the_setup_is_the_cure(new_broker):
     """On a broker of its own, because a proxy remembers types for a while."""
     rocketmq = new_broker("rocketmq")
-    change_type(rocketmq, "music_tasks", "FIFO")
-    ended = run(path_of("producer"), environment=rocketmq.environment)
-    check_line(ended, "message_type:NORMAL, queue access type:FIFO")
+    topics = {
+        "producer": ("music_tasks", "FIFO"),
+        "confirms_async_producer": ("royalties", "FIFO"),
+        "rpc_client": ("track_metadata", "DELAY"),
+        "fifo_producer": ("playlist_single", "NORMAL"),
+        "delayed_producer": ("reminders", "NORMAL"),
+        "delayed_recall_producer": ("reminders", "NORMAL"),
+        "priority_producer": ("song_requests", "NORMAL"),
+        "transaction_producer": ("purchases", "NORMAL"),
+    }
+    for topic, wrong in topics.values():
+        change_type(rocketmq, topic, wrong)
+    for name, (topic, _) in topics.items():
+        ended = run(path_of(name), environment=rocketmq.environment)
+        cure = "is of another type. Try: python rocketmq_setup.py"
+        check_line(ended, f"{topic} {cure}")
+    assert setup(rocketmq.environment).status == 0
+    producer = path_of("delayed_producer")
+
+    def sends() -> bool:
+        return run(producer, environment=rocketmq.environment).status == 0
+
+    wait_until(sends)
+
+
+def test_every_docstring_names_the_setup():
+    for each in SCRIPTS:
+        if each.broker == "rocketmq":
+            text = ast.get_docstring(ast.parse(each.path.read_text()))
+            assert "python rocketmq_setup.py" in text, each.name
 
 
 @pytest.mark.parametrize("topic", ["vinyl_orders", "reminders", "song_requests"])

@@ -222,7 +222,7 @@ ROCKETMQ = Row(
         BadSetting(
             "down",
             lambda settings, silent: endpoints("localhost:1"),
-            ("localhost:1", "python -m lab status rocketmq"),
+            ("localhost:1", "no proxy answers", "python -m lab status rocketmq"),
             "nothing listens on localhost:1",
         ),
         BadSetting(
@@ -240,7 +240,7 @@ ROCKETMQ = Row(
         BadSetting(
             "the name server's port",
             lambda settings, silent: endpoints(settings["ROCKETMQ_NAMESRV_ADDR"]),
-            ("python -m lab status rocketmq",),
+            ("8081 is its port, 9876 the name server's", "python -m lab status"),
             "9876 is the name server's",
         ),
         *(
