@@ -52,7 +52,7 @@ def main():
         (failed if receipt.exception() else confirmed).append(receipt)
         room.release()
 
-    producer = Producer(ROCKETMQ, ["royalties"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         began = time.monotonic()

@@ -20,7 +20,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -35,10 +35,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    topics = {"royalties": FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, "accountants", topics, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, "accountants", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("royalties")
         payments = receive(consumer, "Waiting for payments. Press Ctrl-C to stop.")
         for received, payment in enumerate(payments, start=1):
             consumer.ack(payment)

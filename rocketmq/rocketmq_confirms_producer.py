@@ -39,7 +39,7 @@ COUNT = 500
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["royalties"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         began = time.monotonic()

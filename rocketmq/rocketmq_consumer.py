@@ -22,7 +22,7 @@ import time
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -37,11 +37,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    consumer = SimpleConsumer(
-        ROCKETMQ, "encoders", {"music_tasks": FilterExpression()}, await_duration=1
-    )
+    consumer = SimpleConsumer(ROCKETMQ, "encoders", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("music_tasks")
         for message in receive(consumer, "Waiting for tasks. Press Ctrl-C to stop."):
             track = message.body.decode(errors="replace")
             print(f"Encoding {track}")

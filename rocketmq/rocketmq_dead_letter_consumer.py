@@ -22,7 +22,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -37,10 +37,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    topics = {"uploads": FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, "upload_encoders", topics, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, "upload_encoders", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("uploads")
         for message in receive(consumer, "Waiting for uploads. Press Ctrl-C to stop."):
             upload = message.body.decode(errors="replace")
             if upload.startswith("track"):

@@ -36,7 +36,7 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["uploads"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for upload in ("track 1", "broken track 2", "track 3"):

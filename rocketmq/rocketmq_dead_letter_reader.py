@@ -22,7 +22,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -37,10 +37,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    topics = {"%DLQ%upload_encoders": FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, "dead_letter_readers", topics, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, "dead_letter_readers", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("%DLQ%upload_encoders")
         for message in receive(
             consumer, "Waiting for dead letters. Press Ctrl-C to stop."
         ):

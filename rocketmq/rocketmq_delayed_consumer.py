@@ -17,7 +17,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -32,14 +32,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    consumer = SimpleConsumer(
-        ROCKETMQ,
-        "reminder_listeners",
-        {"reminders": FilterExpression()},
-        await_duration=1,
-    )
+    consumer = SimpleConsumer(ROCKETMQ, "reminder_listeners", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("reminders")
         for message in receive(
             consumer, "Waiting for reminders. Press Ctrl-C to stop."
         ):

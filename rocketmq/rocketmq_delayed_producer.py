@@ -41,7 +41,7 @@ REMINDERS = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["reminders"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         now = math.ceil(time.time())

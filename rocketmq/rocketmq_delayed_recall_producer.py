@@ -36,7 +36,7 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["reminders"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         handles = {}

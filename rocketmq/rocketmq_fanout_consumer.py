@@ -21,7 +21,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -43,11 +43,10 @@ def main():
         print(f"Usage: python {sys.argv[0]} [{'|'.join(LISTENERS)}]", file=sys.stderr)
         sys.exit(2)
     # In one and the same group the listeners would share the announcements.
-    consumer = SimpleConsumer(
-        ROCKETMQ, listener, {"new_releases": FilterExpression()}, await_duration=1
-    )
+    consumer = SimpleConsumer(ROCKETMQ, listener, await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("new_releases")
         ready = "Listening for announcements. Press Ctrl-C to stop."
         for message in receive(consumer, ready):
             print(f"Heard {message.body.decode(errors='replace')}")

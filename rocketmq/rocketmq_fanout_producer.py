@@ -38,7 +38,7 @@ ANNOUNCEMENTS = ["album Night Train", "single Harbour Lights", "tour of six citi
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["new_releases"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for announcement in ANNOUNCEMENTS:

@@ -22,7 +22,7 @@ import time
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -41,10 +41,10 @@ def main():
     if mode not in ("single", "plain"):
         print(f"Usage: python {sys.argv[0]} [single|plain]", file=sys.stderr)
         sys.exit(2)
-    tracks = {f"playlist_{mode}": FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, f"players_{mode}", tracks, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, f"players_{mode}", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe(f"playlist_{mode}")
         for message in receive(consumer, "Waiting for tracks. Press Ctrl-C to stop."):
             track = message.body.decode(errors="replace")
             print(f"Playing {track}")

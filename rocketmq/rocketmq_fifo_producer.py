@@ -42,7 +42,7 @@ def main():
         print(f"Usage: python {sys.argv[0]} [single|plain]", file=sys.stderr)
         sys.exit(2)
     topic = f"playlist_{mode}"
-    producer = Producer(ROCKETMQ, [topic])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for track in TRACKS:

@@ -46,10 +46,11 @@ def main():
     operator = " AND " if match == "all" else " OR "
     sql = operator.join(pair.expand(r"\1 = '\2'") for pair in wanted)
     # In parentheses: else RocketMQ reads as far as it understands, and drops the rest.
-    wish = {"booklets": FilterExpression(f"({sql})", FilterType.SQL)}
-    consumer = SimpleConsumer(ROCKETMQ, f"booklets_{match}", wish, await_duration=1)
+    wish = FilterExpression(f"({sql})", FilterType.SQL)
+    consumer = SimpleConsumer(ROCKETMQ, f"booklets_{match}", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("booklets", wish)
         ready = f"Waiting for {match} of {' '.join(pairs)}. Press Ctrl-C to stop."
         for message in receive(consumer, ready):
             title = message.body.decode(errors="replace")

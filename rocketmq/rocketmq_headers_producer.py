@@ -43,7 +43,7 @@ BOOKLETS = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["booklets"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for title, headers in BOOKLETS:

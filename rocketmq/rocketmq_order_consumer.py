@@ -19,7 +19,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -34,11 +34,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    consumer = SimpleConsumer(
-        ROCKETMQ, "record_shop", {"vinyl_orders": FilterExpression()}, await_duration=1
-    )
+    consumer = SimpleConsumer(ROCKETMQ, "record_shop", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("vinyl_orders")
         for message in receive(consumer, "Waiting for steps. Press Ctrl-C to stop."):
             step = message.body.decode(errors="replace")
             step += f", attempt {message.delivery_attempt}"

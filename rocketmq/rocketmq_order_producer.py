@@ -44,7 +44,7 @@ STEPS = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["vinyl_orders"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for order, step in STEPS:

@@ -17,7 +17,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -32,11 +32,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    consumer = SimpleConsumer(
-        ROCKETMQ, "jukebox", {"song_requests": FilterExpression()}, await_duration=1
-    )
+    consumer = SimpleConsumer(ROCKETMQ, "jukebox", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("song_requests")
         for message in receive(consumer, "Waiting for requests. Press Ctrl-C to stop."):
             print(f"Playing {message.body.decode(errors='replace')}")
             consumer.ack(message)

@@ -42,7 +42,7 @@ REQUESTS = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["song_requests"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for priority, text in REQUESTS:

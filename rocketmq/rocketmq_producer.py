@@ -34,7 +34,7 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["music_tasks"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for number in range(1, 7):

@@ -47,10 +47,10 @@ def main():
     # Consumers of one group that ask for different tags would lose messages: what is
     # shown to one of them is dealt with for the group, also where it is not wanted.
     group = "log_readers_" + ("all" if wanted == SEVERITIES else wanted[0])
-    tags = {"service_logs": FilterExpression(" || ".join(wanted))}
-    consumer = SimpleConsumer(ROCKETMQ, group, tags, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, group, await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("service_logs", FilterExpression(" || ".join(wanted)))
         ready = f"Waiting for {', '.join(wanted)}. Press Ctrl-C to stop."
         for message in receive(consumer, ready):
             print(f"Received {message.tag}: {message.body.decode(errors='replace')}")

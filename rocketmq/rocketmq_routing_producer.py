@@ -44,7 +44,7 @@ LOGS = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["service_logs"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for severity, text in LOGS:

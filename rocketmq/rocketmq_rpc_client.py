@@ -23,14 +23,7 @@ import uuid
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import (
-    ClientConfiguration,
-    Credentials,
-    FilterExpression,
-    Message,
-    Producer,
-    SimpleConsumer,
-)
+from rocketmq import ClientConfiguration, Credentials, Message, Producer, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -50,12 +43,12 @@ DEADLINE = 5  # seconds for the whole wait
 def main():
     title = " ".join(sys.argv[1:]).strip() or "Night Train"
     request_id = str(uuid.uuid4())
-    producer = Producer(ROCKETMQ, [REQUESTS, REPLIES])
-    topics = {REPLIES: FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, "metadata_clients", topics, await_duration=1)
+    producer = Producer(ROCKETMQ)
+    consumer = SimpleConsumer(ROCKETMQ, "metadata_clients", await_duration=1)
     try:
         producer.startup()
         consumer.startup()
+        consumer.subscribe(REPLIES)
         expires = time.time() + DEADLINE
         labels = {"correlation_id": request_id, "expires": str(expires)}
         send(producer, REQUESTS, title.encode(), labels)

@@ -21,14 +21,7 @@ import time
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import (
-    ClientConfiguration,
-    Credentials,
-    FilterExpression,
-    Message,
-    Producer,
-    SimpleConsumer,
-)
+from rocketmq import ClientConfiguration, Credentials, Message, Producer, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -48,12 +41,12 @@ TRACKS = {
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["track_metadata_replies"])
-    topics = {"track_metadata": FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, "metadata_servers", topics, await_duration=1)
+    producer = Producer(ROCKETMQ)
+    consumer = SimpleConsumer(ROCKETMQ, "metadata_servers", await_duration=1)
     try:
         producer.startup()
         consumer.startup()
+        consumer.subscribe("track_metadata")
         for request in receive(consumer, "Waiting for requests. Press Ctrl-C to stop."):
             title = request.body.decode(errors="replace")
             if time.time() - request.born_timestamp / 1000 > 5:  # as long as they wait

@@ -47,10 +47,11 @@ def main():
         sys.exit(2)
     # In parentheses: else RocketMQ reads as far as it understands, and drops the rest
     # unsaid. It would take "genre LIKE 'r%'" for "genre", which is never true.
-    wish = {"new_tracks": FilterExpression(f"({condition})", FilterType.SQL)}
-    consumer = SimpleConsumer(ROCKETMQ, group, wish, await_duration=1)
+    wish = FilterExpression(f"({condition})", FilterType.SQL)
+    consumer = SimpleConsumer(ROCKETMQ, group, await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("new_tracks", wish)
         ready = f"Waiting for {condition}. Press Ctrl-C to stop."
         for message in receive(consumer, ready):
             print(f"Received {message.body.decode(errors='replace')}")

@@ -44,7 +44,7 @@ TRACKS = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["new_tracks"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for title, properties in TRACKS:

@@ -51,10 +51,10 @@ def main():
     for number, word in enumerate(words, 1):
         if word not in ("*", "#"):
             sql += f" AND word{number} = '{word}'"
-    wish = {"catalogue": FilterExpression(sql, FilterType.SQL)}
-    consumer = SimpleConsumer(ROCKETMQ, group, wish, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, group, await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("catalogue", FilterExpression(sql, FilterType.SQL))
         ready = f"Waiting for {pattern}: {sql}. Press Ctrl-C to stop."
         for message in receive(consumer, ready):
             text = message.body.decode(errors="replace")

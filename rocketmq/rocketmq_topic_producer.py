@@ -44,7 +44,7 @@ RELEASES = [
 
 
 def main():
-    producer = Producer(ROCKETMQ, ["catalogue"])
+    producer = Producer(ROCKETMQ)
     producer.startup()
     try:
         for key, title in RELEASES:

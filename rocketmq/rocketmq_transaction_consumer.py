@@ -21,7 +21,7 @@ import sys
 
 from dotenv import load_dotenv
 from grpc import RpcError
-from rocketmq import ClientConfiguration, Credentials, FilterExpression, SimpleConsumer
+from rocketmq import ClientConfiguration, Credentials, SimpleConsumer
 from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
@@ -36,10 +36,10 @@ logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [
 
 
 def main():
-    topics = {"purchases": FilterExpression()}
-    consumer = SimpleConsumer(ROCKETMQ, "album_unlockers", topics, await_duration=1)
+    consumer = SimpleConsumer(ROCKETMQ, "album_unlockers", await_duration=1)
     consumer.startup()
     try:
+        consumer.subscribe("purchases")
         for message in receive(
             consumer, "Waiting for purchases. Press Ctrl-C to stop."
         ):

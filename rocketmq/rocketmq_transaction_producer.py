@@ -60,6 +60,8 @@ def main():
     producer = Producer(ROCKETMQ, ["purchases"], Checker())
     producer.startup()
     try:
+        # Fails if nobody is there: startup() does not, and resume would wait in vain.
+        producer.route_manager.retrieve_topic_route_data("purchases")
         if sys.argv[1:]:
             print("Waiting for RocketMQ to ask, 20 seconds at most")
             if not HAS_ASKED.wait(20):
