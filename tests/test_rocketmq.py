@@ -5,7 +5,14 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from rocketmq import FilterExpression, Message, Producer, SimpleConsumer
+from rocketmq import (
+    FilterExpression,
+    Message,
+    Producer,
+    SimpleConsumer,
+    TransactionChecker,
+    TransactionResolution,
+)
 from rocketmq.grpc_protocol import FilterType
 from rocketmq.v5.exception import (
     BadRequestException,
@@ -15,7 +22,7 @@ from rocketmq.v5.exception import (
 
 from lab.broker import Report, Thing
 from lab.brokers.rocketmq import ROCKETMQ, broker
-from lab.remoting import TOPIC_STATS, UPDATE_GROUP, UPDATE_TOPIC
+from lab.remoting import TOPIC_STATS, UPDATE_GROUP, UPDATE_TOPIC, RemotingError
 from tests.rows.rocketmq import (
     at,
     configuration,
@@ -416,6 +423,45 @@ def test_a_reset_leaves_no_reminder_for_the_next_run(rocketmq):
     with consuming(rocketmq, "reminder_listeners", "reminders") as consumer:
         for _ in range(5):
             assert receive(consumer) == []
+
+
+# Transactions
+
+
+@pytest.mark.timeout(300)
+def test_an_open_transaction_is_asked_about_so_often_and_then_put_aside(new_broker):
+    """With 2 for transactionCheckMax: its default, 15, would take 76 seconds."""
+    rocketmq = new_broker("rocketmq")
+    asked = []
+
+    class Checker(TransactionChecker):
+        def check(self, message):
+            asked.append(time.monotonic() - sent)
+            return TransactionResolution.TRANSACTION_RESOLUTION_UNSPECIFIED
+
+    def is_put_aside() -> bool:
+        with suppress(RemotingError):  # until then there is no such topic
+            return sum(offsets(rocketmq, "TRANS_CHECK_MAX_TIME_TOPIC").values()) == 1
+        return False
+
+    change = ("-c", "DefaultCluster", "-k", "transactionCheckMax", "-v", "2")
+    lab(
+        "admin",
+        "rocketmq",
+        "updateBrokerConfig",
+        *change,
+        environment=rocketmq.environment,
+    )
+    shop = Producer(configuration(rocketmq.settings), ["purchases"], Checker())
+    with started(shop) as producer:
+        message = Message()
+        message.topic, message.body = "purchases", b"Night Train"
+        sent = time.monotonic()
+        producer.send(message, producer.begin_transaction())
+        wait_until(is_put_aside, 60)
+    first, second = asked
+    assert 5 < first < 15
+    assert 4 < second - first < 10
 
 
 # RPC

@@ -82,9 +82,13 @@ def test_the_readmes_commands(rocketmq):
     queues = re.findall(r"broker-a +(\d) +(\d) +(\d)", said["topicStatus"])
     assert sum(int(last) - int(first) for _, first, last in queues) == 6
     assert "Consume Diff Total: 6" in said["consumerProgress"]
+    settings = dict(re.findall(r"(\w+) += +(\S+)", said["getBrokerConfig"]))
+    named = re.findall(r"`(\w+) = (\w+)`", (ROCKETMQ.folder / "README.md").read_text())
+    assert len(named) == 3
+    assert dict(named).items() <= settings.items()
     assert f"create topic to {address} success" in said["updateTopic"]
     assert Thing("topic", "drafts") in things(rocketmq.settings)
-    assert len(said) == 5
+    assert len(said) == 6
 
     ended = admin(rocketmq, "deleteTopic", "-c", "DefaultCluster", "-t", "drafts")
     assert "delete topic [drafts] from cluster [DefaultCluster] success." in ended.out
