@@ -238,6 +238,20 @@ def test_each_type_needs_its_property(topic, rocketmq):
         send(rocketmq.settings, topic, b"plain")
 
 
+def test_resume_says_that_nobody_is_there(rocketmq):
+    """Nobody who could ask: the client itself does not say so."""
+    nowhere = rocketmq.environment | {"ROCKETMQ_ENDPOINTS": "localhost:1"}
+    ended = run(path_of("transaction_producer"), "resume", environment=nowhere)
+    check_line(ended, "no proxy answers", "python -m lab status rocketmq")
+
+
+def test_a_blank_title_is_none(rocketmq):
+    """RocketMQ's client would refuse the body."""
+    client = path_of("rpc_client")
+    with Tab(client, "", " ", environment=rocketmq.environment) as tab:
+        assert tab.line() == "Requested Night Train"
+
+
 def test_an_empty_body_is_refused_by_the_client():
     with pytest.raises(IllegalArgumentException, match="body should not be blank"):
         Message().body = b""
