@@ -29,8 +29,8 @@ END_SECONDS = 10
 # for a task.
 QUIET_SECONDS = 2
 POLL_SECONDS = 0.05
-# How long after a ^KILL the next script starts, in seconds. A reader's hands take longer,
-# and a broker needs a moment to notice the death, which only the broker can see.
+# How long after a ^KILL the next script starts, in seconds. A broker needs a moment to
+# notice the death, which only the broker can see; a reader's hands take longer.
 AFTER_KILL_SECONDS = 0.5
 
 # Wide enough that no line of a script is broken.

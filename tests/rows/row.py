@@ -69,4 +69,4 @@ class Row:
     """A function that says how many payments the broker has, without delay."""
     rpc_server: Callable[[Settings], AbstractContextManager[RpcServer]]
     open_ports: int = 0
-    """How many ports no setting keeps to the loopback interface; its README names them."""
+    """How many ports no setting keeps to loopback; its README names them."""
