@@ -44,7 +44,7 @@ def main():
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         max_poll_records=1,
-        session_timeout_ms=6000,
+        session_timeout_ms=10000,
         heartbeat_interval_ms=1000,  # in its answer a worker hears of a rebalance
     ) as consumer:
         try:

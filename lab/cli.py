@@ -204,8 +204,8 @@ def check_address(here: Instance) -> None:
         port = here.settings[here.broker.ports[0].setting]
         names = " and ".join(here.broker.addresses)
         raise LabError(
-            f"{here.broker.title} would start on localhost:{port}, but {names} "
-            f"points to {where(here)}, where nothing listens. Make them agree in .env."
+            f"{here.broker.title} would start on localhost:{port}, but nothing listens "
+            f"on {where(here)}, as set in {names}. Make them agree in .env."
         )
 
 

@@ -29,6 +29,9 @@ END_SECONDS = 10
 # for a task.
 QUIET_SECONDS = 2
 POLL_SECONDS = 0.05
+# How long after a ^KILL the next script starts, in seconds. A broker needs a moment to
+# notice the death, which only the broker can see; a reader's hands take longer.
+AFTER_KILL_SECONDS = 0.5
 
 # Wide enough that no line of a script is broken.
 TERMINAL = (50, 500)
@@ -250,6 +253,7 @@ class Replay:
             for tab in walkthrough.tabs
         }
         self.interrupted = False
+        self.next_start = 0.0  # not before this time
 
     def interrupt(self, *_) -> None:
         """End the replay soon, with KeyboardInterrupt: a handler for SIGINT.
@@ -296,7 +300,11 @@ class Replay:
         for tab in self.tabs.values():
             if self.key_is_due(tab):
                 tab.press_next()
+                if tab.stopped_by == "^KILL":
+                    self.next_start = time.monotonic() + AFTER_KILL_SECONDS
                 return True
+        if time.monotonic() < self.next_start:
+            return False
         for tab in self.tabs.values():
             if not (tab.is_running or tab.is_last):
                 tab.start_next()
@@ -328,7 +336,7 @@ class Replay:
             for tab in self.tabs.values():
                 if tab.is_running:
                     selector.register(tab.child.child_fd, selectors.EVENT_READ, tab)
-            if not selector.get_map():
+            if not selector.get_map() and time.monotonic() > self.next_start:
                 raise Difference(f"every script has ended\n{self.report()}")
             ready = [key.data for key, _ in selector.select(POLL_SECONDS)]
         news = [tab.read() for tab in ready]

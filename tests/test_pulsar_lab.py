@@ -168,6 +168,17 @@ def test_a_namespace_goes_with_its_topics_and_a_tenant_with_its_namespaces(broke
     delete(broker.settings, tenants())
 
 
+def test_a_namespace_made_again_while_clients_look_for_it_can_be_deleted_again(broker):
+    """With several bundles a namespace, Pulsar then mixes up old and new ones."""
+    make_namespace(broker.settings)
+    with connected(broker.settings) as client:
+        for name in ("a", "b", "c"):
+            client.subscribe(f"{NAMESPACE}/{name}", "archive")
+        for _ in range(3):
+            delete(broker.settings, [Thing("namespace", NAMESPACE)])
+            admin(broker.settings, "PUT", f"namespaces/{NAMESPACE}", {})
+
+
 def test_a_tenant_is_deleted_with_all_that_it_has(broker):
     make_namespace(broker.settings)
     publish(f"{NAMESPACE}/plays")(broker.settings, b"play")

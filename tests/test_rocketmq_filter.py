@@ -3,16 +3,16 @@
 from contextlib import contextmanager
 
 import pytest
-from rocketmq import FilterExpression, Message, SimpleConsumer
+from rocketmq import FilterExpression, Message
 from rocketmq.grpc_protocol import FilterType
-from rocketmq.v5.exception import InternalErrorException
 
 from lab.broker import Thing
 from lab.brokers.rocketmq import ROCKETMQ as BROKER
 from lab.brokers.rocketmq import broker as connect
 from lab.brokers.rocketmq import contents
 from lab.remoting import UPDATE_GROUP, RemotingError
-from tests.rows.rocketmq import configuration, send, started, things
+from tests.rocketmq_client import bodies, consuming, receive
+from tests.rows.rocketmq import send, things
 from tests.support import Tab, run, script, wait_until
 
 BROKER_STATS = 315
@@ -34,29 +34,15 @@ def path(name: str):
 @contextmanager
 def consumer_of(settings, topic: str, group: str, wish: FilterExpression):
     """A consumer that has been told its group's place in the topic."""
-    consumer = SimpleConsumer(
-        configuration(settings), group, {topic: wish}, await_duration=1
-    )
+    with consuming(settings, group, topic, wish) as consumer:
 
-    def take() -> list[str]:
-        messages = consumer.receive(10, 10) or []
-        for message in messages:
-            consumer.ack(message)
-        return [message.body.decode() for message in messages]
+        def take() -> list[str]:
+            messages = receive(consumer, 10)
+            for message in messages:
+                consumer.ack(message)
+            return bodies(messages)
 
-    first: list[str] = []
-
-    def is_known() -> bool:
-        try:
-            first.extend(take())
-        except InternalErrorException as error:
-            if "parse" in str(error):
-                raise
-            return False
-        return True
-
-    with started(consumer):
-        wait_until(is_known)
+        first = take()
         yield lambda: [first.pop() for _ in list(first)] + take()
 
 

@@ -365,10 +365,7 @@ storePathRootDir=$home/data
         "confirms": (*topics("royalties"), *groups("accountants")),
         "transaction": (*topics("purchases"), *groups("album_unlockers")),
         "sql-filter": (*topics("new_tracks"), *groups("party", "radio")),
-        "order": (
-            *topics("vinyl_orders", "%DLQ%record_shop"),
-            *groups("record_shop"),
-        ),
+        "order": (*topics("vinyl_orders"), *groups("record_shop")),
         "delayed": (*topics("reminders"), *groups("reminder_listeners")),
         "priority": (*topics("song_requests"), *groups("jukebox")),
         "classic": (

@@ -255,12 +255,12 @@ ROCKETMQ = Row(
     ),
     secret=None,
     heard=(
-        Heard("rocketmq_consumer.py", publish("music_tasks"), "Encoding {body}"),
         Heard(
             "rocketmq_fifo_consumer.py",
             publish("playlist_single", change=in_message_group),
             "Playing {body}",
         ),
+        Heard("rocketmq_consumer.py", publish("music_tasks"), "Encoding {body}"),
         Heard("rocketmq_fanout_consumer.py", publish("new_releases"), "Heard {body}"),
         Heard(
             "rocketmq_routing_consumer.py",
@@ -359,4 +359,5 @@ ROCKETMQ = Row(
     payments=500,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    open_ports=3,  # the proxy's two and the broker's for copies of its data
 )

@@ -68,3 +68,5 @@ class Row:
     count_payments: Callable[[Settings], AbstractContextManager[Callable[[], int]]]
     """A function that says how many payments the broker has, without delay."""
     rpc_server: Callable[[Settings], AbstractContextManager[RpcServer]]
+    open_ports: int = 0
+    """How many ports no setting keeps to loopback; its README names them."""
