@@ -130,6 +130,9 @@ class Broker:
     creates: Mapping[str, tuple[Thing, ...]]  # pattern -> what its scripts leave behind
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
+    settle: Callable[[Mapping[str, str]], None] | None = None
+    """Wait until nothing that a consumer has taken can come back after ``delete``, for
+    a broker that forgets the message and not that it was taken. Raises Unavailable."""
     page_needs_docker: bool = False  # whether only the container has the page
     tool: Process | None = None
     """Its own command-line tool, to which arguments are added."""
@@ -144,6 +147,15 @@ class Broker:
     @property
     def folder(self) -> Path:
         return ROOT / self.name
+
+    def clear(self, settings: Mapping[str, str], things: Iterable[Thing]) -> None:
+        """Delete things, and with them what was taken and not yet acknowledged.
+
+        Raises Unavailable.
+        """
+        if self.settle:
+            self.settle(settings)
+        self.delete(settings, things)
 
     def run_setup(self, settings: Mapping[str, str]) -> None:
         """Run the script that makes what the others only use, where there is one.

@@ -344,7 +344,7 @@ def run(walkthrough: Walkthrough) -> None:
     if started_by_lab(here):
         # Only what may hold old messages: an exchange that goes takes the bindings of
         # scripts with it that the user has open in other tabs.
-        broker.delete(here.settings, [each for each in things if each.keeps_messages])
+        broker.clear(here.settings, [each for each in things if each.keeps_messages])
     elif walkthrough.resets:
         ask_before_deleting(here, things)
     broker.run_setup(here.settings)
@@ -410,7 +410,7 @@ def reset(what: tuple[Broker, tuple[Thing, ...]], yes: bool) -> None:
     broker.probe(here.settings)
     if not (yes or started_by_lab(here)):
         ask_before_deleting(here, things)
-    broker.delete(here.settings, things)
+    broker.clear(here.settings, things)
     say(f"Gone from {broker.title}: {', '.join(map(str, things))}.")
 
 

@@ -170,12 +170,17 @@ def shared(request, start_broker) -> Callable[[str], Live]:
 
 @pytest.fixture
 def live(shared) -> Callable[[str], Live]:
-    """The same, with nothing left on the broker by the test before."""
+    """The same, with nothing left on the broker by the test before.
 
-    def get(name: str) -> Live:
+    With ``settled``, nothing that one of its consumers had taken comes back either;
+    that may take a while.
+    """
+
+    def get(name: str, *, settled: bool = False) -> Live:
         broker = shared(name)
         kind = broker.row.broker
-        kind.delete(broker.settings, kind.all_things())
+        remove = kind.clear if settled else kind.delete
+        remove(broker.settings, kind.all_things())
         kind.run_setup(broker.settings)
         return broker
 

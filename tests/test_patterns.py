@@ -27,7 +27,7 @@ def path_of(name: str, rest: str):
 
 @every_broker
 def test_a_worker_killed_in_mid_task_loses_nothing(name, live):
-    broker = live(name)
+    broker = live(name, settled=True)
     with in_order(path_of(name, "consumer"), broker.environment) as workers:
         doomed, other = workers
         tasks = run(path_of(name, "producer"), environment=broker.environment).out
@@ -74,7 +74,7 @@ def first_to_speak(one: Tab, other: Tab) -> tuple[Tab, Tab]:
 @every_broker
 @pytest.mark.parametrize("victim", ["active", "standby"])
 def test_fifo_order_survives_a_killed_player(victim, name, live):
-    broker = live(name)
+    broker = live(name, settled=True)
     with in_order(path_of(name, "fifo_consumer"), broker.environment) as players:
         run(path_of(name, "fifo_producer"), environment=broker.environment)
         active, standby = players
@@ -227,7 +227,7 @@ def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
 @every_broker
 def test_rpc_without_a_server_takes_five_seconds(name, live):
     """From its request on: on a busy machine, Python may take seconds to start."""
-    broker = live(name)
+    broker = live(name, settled=True)
     environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
     client = start(path_of(name, "rpc_client"), environment=environment)
     assert client.stdout.readline() == "Requested Night Train\n"
@@ -240,7 +240,7 @@ def test_rpc_without_a_server_takes_five_seconds(name, live):
 
 @every_broker
 def test_rpc_error_answer_is_one_line_and_status_1(name, live):
-    broker = live(name)
+    broker = live(name, settled=True)
     with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
         assert server.line()
         client = path_of(name, "rpc_client")
@@ -251,7 +251,7 @@ def test_rpc_error_answer_is_one_line_and_status_1(name, live):
 
 @every_broker
 def test_rpc_each_client_gets_its_own_reply(name, live):
-    broker = live(name)
+    broker = live(name, settled=True)
     client = path_of(name, "rpc_client")
     with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
         assert server.line()

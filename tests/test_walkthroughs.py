@@ -37,7 +37,7 @@ def broker_of(walkthrough: Walkthrough) -> str:
 @pytest.mark.live
 @every_walkthrough
 def test_twice_in_a_row(walkthrough, live):
-    broker = live(broker_of(walkthrough))
+    broker = live(broker_of(walkthrough), settled=True)
     for _ in range(2):
         Replay(walkthrough, broker.environment).run()
 

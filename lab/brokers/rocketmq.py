@@ -37,6 +37,13 @@ from lab.remoting import (
 
 TIMEOUT = 4  # seconds
 LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
+# Where RocketMQ notes what is taken: PopAckConstants.java. A note is read when its time
+# has come, and acted upon at most so many seconds later.
+TAKEN, ACT_SECONDS = "rmq_sys_REVIVE_LOG_DefaultCluster", 4
+SETTLE_SECONDS = 30  # the longest that a message is hidden, and some more
+# RocketMQ forgets which queues of a topic were locked when it writes that down, each
+# second: config/rocketmq/broker.conf.
+UNLOCK_SECONDS = 2
 RETRY, DEAD_LETTERS = "%RETRY%", "%DLQ%"  # begin the topics of a group's own
 # Groups that every broker has: MixAll.java and TopicValidator.java of RocketMQ 5.5.
 OWN_GROUPS = (
@@ -222,6 +229,7 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
         try:
             wait_for_delayed(connection, wanted)
             topics, groups = names(connection)
+            locked = may_lock(connection, wanted)
             for name in topics:
                 owner = name.removeprefix(RETRY).removeprefix(DEAD_LETTERS)
                 is_groups_own = owner != name and any(
@@ -235,8 +243,23 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
             for name in groups:
                 if Thing("consumer group", name) in wanted:
                     connection.ask(DELETE_GROUP, groupName=name, cleanOffset="true")
+            if locked:
+                time.sleep(UNLOCK_SECONDS)
         except (OSError, KeyError, ValueError) as error:
             raise Unavailable(f"RocketMQ does not delete: {error}") from None
+
+
+def may_lock(connection: Remoting, things: set[Thing]) -> bool:
+    """Whether one of these groups consumes in order, and has something to consume.
+
+    Then it may have locked a queue, and a new group of the same name would find it so.
+    """
+    table = connection.ask(ALL_GROUPS).json()["subscriptionGroupTable"]
+    return any(
+        group_content(connection, name).messages
+        for name, group in table.items()
+        if group["consumeMessageOrderly"] and Thing("consumer group", name) in things
+    )
 
 
 def wait_for_delayed(connection: Remoting, things: set[Thing]) -> None:
@@ -244,14 +267,37 @@ def wait_for_delayed(connection: Remoting, things: set[Thing]) -> None:
 
     Such a message cannot be deleted: the next topic of that name would get it.
     """
-    topics = {thing.name.encode() for thing in things if thing.kind == "topic"}
+    topics = {thing.name for thing in things if thing.kind == "topic"}
     deadline = time.monotonic() + LONGEST_DELAY
     while time.monotonic() < deadline:
-        body = connection.ask(TIMER_METRICS).body
-        counts = re.findall(rb'"([^"]+)":\{"count":([1-9]\d*)', body)
-        if not any(topic in topics for topic, _ in counts):
+        if not any(timed(connection).get(topic, (0,))[0] for topic in topics):
             return
         time.sleep(0.2)
+
+
+def timed(connection: Remoting) -> dict[str, tuple[int, float]]:
+    """How much waits for its time in each topic, and when that changed, Unix time."""
+    body = connection.ask(TIMER_METRICS).body.decode()
+    found = re.findall(r'"([^"]+)":\{"count":(\d+),"timeStamp":(\d+)', body)
+    return {name: (int(count), int(at) / 1000) for name, count, at in found}
+
+
+def settle(settings: Mapping[str, str]) -> None:
+    """As ``Broker.settle``.
+
+    RocketMQ notes only the place of a message that is taken: one in a new topic of the
+    same name would be shown twice, in its stead.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    with broker(settings) as connection:
+        try:
+            while time.monotonic() < deadline:
+                count, changed = timed(connection).get(TAKEN, (0, 0))
+                if not count and time.time() - changed > ACT_SECONDS:
+                    return
+                time.sleep(0.2)
+        except OSError as error:
+            raise Unavailable(f"RocketMQ does not settle: {error}") from None
 
 
 def topics(*names: str) -> tuple[Thing, ...]:
@@ -374,6 +420,7 @@ storePathRootDir=$home/data
         ),
     },
     delete=delete,
+    settle=settle,
     tool=Process(
         java(
             "-Xmx128m",
