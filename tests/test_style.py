@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 from collections import Counter
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
@@ -237,18 +238,6 @@ def test_the_front_page_shows_commands_that_are_walked_through():
     assert set(typed) <= COMMANDS
 
 
-@pytest.mark.parametrize(
-    "path",
-    [ROOT / "README.md", *(ROOT.glob("*/README.md")), *(s.path for s in SCRIPTS)],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_the_labs_commands_are_understood(path):
-    """Each `python -m lab ...` that a page or a script names can be typed so."""
-    for typed in re.findall(r"python -m lab ([a-z]+[a-z /-]*)", path.read_text()):
-        command, *arguments = typed.split()
-        main.commands[command].make_context(command, list(arguments))
-
-
 def pages() -> list[Path]:
     """Every Markdown file of the repository; what a tool has put here is none."""
     found = []
@@ -262,6 +251,19 @@ def pages() -> list[Path]:
     return sorted(found)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*pages(), *(script.path for script in SCRIPTS)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_the_labs_commands_are_understood(path):
+    """Each `python -m lab ...` that a page or a script names can be typed so."""
+    for typed in re.findall(r"python -m lab ([a-z]+[a-z /-]*)", path.read_text()):
+        command, *arguments = typed.split()
+        main.commands[command].make_context(command, list(arguments))
+
+
+@cache
 def anchors(page: Path) -> set[str]:
     """What a link to the page's headings says behind ``#``, as GitHub makes it."""
     tokens = MarkdownIt().parse(page.read_text())
