@@ -130,9 +130,9 @@ class Broker:
     creates: Mapping[str, tuple[Thing, ...]]  # pattern -> what its scripts leave behind
     delete: Callable[[Mapping[str, str], Iterable[Thing]], None]
     """Delete things, also those that are not there. Raises Unavailable."""
-    settle: Callable[[Mapping[str, str]], None] | None = None
-    """Wait until nothing that a consumer has taken can come back after ``delete``, for
-    a broker that forgets the message and not that it was taken. Raises Unavailable."""
+    delete_settled: Callable[[Mapping[str, str], Iterable[Thing]], None] | None = None
+    """As ``delete``, and waits until the broker has also forgotten who had taken what;
+    for one that would apply it to new messages. Raises Unavailable."""
     page_needs_docker: bool = False  # whether only the container has the page
     tool: Process | None = None
     """Its own command-line tool, to which arguments are added."""
@@ -149,13 +149,8 @@ class Broker:
         return ROOT / self.name
 
     def clear(self, settings: Mapping[str, str], things: Iterable[Thing]) -> None:
-        """Delete things, and with them what was taken and not yet acknowledged.
-
-        Raises Unavailable.
-        """
-        if self.settle:
-            self.settle(settings)
-        self.delete(settings, things)
+        """Delete things for good, which may take a while. Raises Unavailable."""
+        (self.delete_settled or self.delete)(settings, things)
 
     def run_setup(self, settings: Mapping[str, str]) -> None:
         """Run the script that makes what the others only use, where there is one.

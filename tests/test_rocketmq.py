@@ -267,22 +267,28 @@ def test_setup_can_be_run_again_and_again(rocketmq):
 STEPS = ["placed", "paid", "shipped"]
 
 
+@pytest.fixture
+def shop(live):
+    """Where no attempt of the test before counts."""
+    return live("rocketmq", settled=True)
+
+
 def send_order(rocketmq, name: str, *steps: str) -> None:
     texts = [f"{name} {step}".encode() for step in steps]
     send(rocketmq.settings, "vinyl_orders", *texts, change=in_group(name))
 
 
-def test_a_failed_head_holds_up_its_queue_and_no_other(rocketmq):
+def test_a_failed_head_holds_up_its_queue_and_no_other(shop):
     """Order 8 has the queue of order 1, order 2 another one."""
     queues = {}
     for name in "order 1", "order 8", "order 2":
-        before = offsets(rocketmq, "vinyl_orders")
-        send_order(rocketmq, name, "placed")
-        after = offsets(rocketmq, "vinyl_orders")
+        before = offsets(shop, "vinyl_orders")
+        send_order(shop, name, "placed")
+        after = offsets(shop, "vinyl_orders")
         (queues[name],) = (each for each in after if after[each] > before[each])
     assert queues["order 1"] == queues["order 8"] != queues["order 2"]
 
-    with Tab(path_of("order_consumer"), environment=rocketmq.environment) as consumer:
+    with Tab(path_of("order_consumer"), environment=shop.environment) as consumer:
         lines = lines_of(consumer, 5)
     order_1 = [
         "Failed order 1 placed, attempt 1",
@@ -293,13 +299,13 @@ def test_a_failed_head_holds_up_its_queue_and_no_other(rocketmq):
     assert lines.index("Did order 2 placed, attempt 1") < lines.index(order_1[1])
 
 
-def test_order_survives_a_killed_consumer(rocketmq):
-    send_order(rocketmq, "order 1", *STEPS)
+def test_order_survives_a_killed_consumer(shop):
+    send_order(shop, "order 1", *STEPS)
     path = path_of("order_consumer")
-    with Tab(path, environment=rocketmq.environment) as doomed:
+    with Tab(path, environment=shop.environment) as doomed:
         doomed.wait_for("Failed order 1 placed, attempt 1")
         doomed.child.kill(9)
-    with Tab(path, environment=rocketmq.environment) as other:
+    with Tab(path, environment=shop.environment) as other:
         assert lines_of(other, 4)[1:] == [
             "Did order 1 placed, attempt 2",
             "Did order 1 paid, attempt 1",
@@ -307,14 +313,14 @@ def test_order_survives_a_killed_consumer(rocketmq):
         ]
 
 
-def test_a_head_that_never_succeeds_is_a_dead_letter_in_the_end(rocketmq):
+def test_a_head_that_never_succeeds_is_a_dead_letter_in_the_end(shop):
     """After so many attempts as its group has retries, and one."""
     group = {"groupName": "record_shop", "consumeMessageOrderly": True}
-    with broker(rocketmq.settings) as connection:
+    with broker(shop.settings) as connection:
         connection.ask(UPDATE_GROUP, group | {"retryMaxTimes": 1})
-    send_order(rocketmq, "order 1", *STEPS)
+    send_order(shop, "order 1", *STEPS)
     attempts = []
-    with consuming(rocketmq.settings, "record_shop", "vinyl_orders") as consumer:
+    with consuming(shop.settings, "record_shop", "vinyl_orders") as consumer:
         while True:
             for message in receive(consumer):
                 if message.body != b"order 1 placed":
@@ -328,7 +334,7 @@ def test_a_head_that_never_succeeds_is_a_dead_letter_in_the_end(rocketmq):
         assert message.body == b"order 1 paid"
         assert bodies(take(consumer, 1)) == ["order 1 shipped"]
     assert attempts == [1, 2]
-    assert sum(offsets(rocketmq, "%DLQ%record_shop").values()) == 1
+    assert sum(offsets(shop, "%DLQ%record_shop").values()) == 1
 
 
 # Delay

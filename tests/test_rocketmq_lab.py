@@ -6,6 +6,7 @@ import runpy
 import socketserver
 import struct
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from lab.broker import Thing
 from lab.brokers.rocketmq import ROCKETMQ, broker, contents
 from lab.remoting import UPDATE_TOPIC
-from tests.rows.rocketmq import things
+from tests.rocketmq_client import bodies, consuming, receive, take
+from tests.rows.rocketmq import in_group, send, things
 from tests.support import Tab, lab, run, script, wait_until
 
 
@@ -184,6 +186,41 @@ def test_reset_of_the_classic_scripts(rocketmq):
         *("classic_tasks", "classic_releases"),
         *("classic_encoders", "classic_listeners"),
     }
+
+
+@pytest.mark.timeout(180)
+def test_reset_takes_along_what_a_killed_worker_had(rocketmq):
+    """Its note would show the new topic's message at the same place a second time."""
+    send_tasks(rocketmq)
+    worker = script("rocketmq_consumer.py").path
+    with Tab(worker, environment=rocketmq.environment) as tab:
+        tab.wait_for("Encoding track *")
+    reset(rocketmq, "rocketmq/work-queue")
+    ROCKETMQ.run_setup(rocketmq.settings)
+    send_tasks(rocketmq)
+    with consuming(rocketmq.settings, "encoders", "music_tasks") as consumer:
+        taken = bodies(take(consumer, 6))
+        end = time.monotonic() + 14  # a note is acted upon after 10 to 13 seconds
+        while time.monotonic() < end:
+            taken += bodies(receive(consumer))
+    assert sorted(taken) == [f"track {number}" for number in range(1, 7)]
+
+
+@pytest.mark.timeout(180)
+def test_reset_forgets_what_a_killed_player_had(rocketmq):
+    player = script("rocketmq_fifo_consumer.py").path
+    producer = script("rocketmq_fifo_producer.py").path
+    for _ in range(2):
+        assert run(producer, environment=rocketmq.environment).status == 0
+        with Tab(player, environment=rocketmq.environment) as tab:
+            tab.wait_for("Playing long track 1")
+        reset(rocketmq, "rocketmq/fifo")
+        ROCKETMQ.run_setup(rocketmq.settings)
+    send(rocketmq.settings, "playlist_single", b"a track", change=in_group("playlist"))
+    with consuming(rocketmq.settings, "players_single", "playlist_single") as consumer:
+        (message,) = take(consumer, 1)
+    # It has no attempt of another message that was at the same place.
+    assert (message.body, message.delivery_attempt) == (b"a track", 1)
 
 
 # status

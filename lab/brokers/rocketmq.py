@@ -41,9 +41,8 @@ LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
 # has come, and acted upon at most so many seconds later.
 TAKEN, ACT_SECONDS = "rmq_sys_REVIVE_LOG_DefaultCluster", 4
 SETTLE_SECONDS = 30  # the longest that a message is hidden, and some more
-# RocketMQ forgets which queues of a topic were locked when it writes that down, each
-# second: config/rocketmq/broker.conf.
-UNLOCK_SECONDS = 2
+# RocketMQ forgets the attempts of an ordered group that is gone each 10 seconds.
+FORGET_SECONDS = 11
 RETRY, DEAD_LETTERS = "%RETRY%", "%DLQ%"  # begin the topics of a group's own
 # Groups that every broker has: MixAll.java and TopicValidator.java of RocketMQ 5.5.
 OWN_GROUPS = (
@@ -165,11 +164,15 @@ def version_of(connection: Remoting) -> str:
     return table["brokerVersionDesc"].removeprefix("V").replace("_", ".")
 
 
+def groups_by_name(connection: Remoting) -> dict[str, dict]:
+    return connection.ask(ALL_GROUPS).json()["subscriptionGroupTable"]
+
+
 def names(connection: Remoting) -> tuple[list[str], list[str]]:
     """Topics and consumer groups that are not RocketMQ's own. Raises OSError."""
     own = set(connection.ask(SYSTEM_TOPICS).json()["topicList"])
     topics = connection.ask(ALL_TOPICS).json()["topicConfigTable"]
-    groups = connection.ask(ALL_GROUPS).json()["subscriptionGroupTable"]
+    groups = groups_by_name(connection)
     return (
         [
             each
@@ -229,7 +232,6 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
         try:
             wait_for_delayed(connection, wanted)
             topics, groups = names(connection)
-            locked = may_lock(connection, wanted)
             for name in topics:
                 owner = name.removeprefix(RETRY).removeprefix(DEAD_LETTERS)
                 is_groups_own = owner != name and any(
@@ -243,23 +245,8 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
             for name in groups:
                 if Thing("consumer group", name) in wanted:
                     connection.ask(DELETE_GROUP, groupName=name, cleanOffset="true")
-            if locked:
-                time.sleep(UNLOCK_SECONDS)
         except (OSError, KeyError, ValueError) as error:
             raise Unavailable(f"RocketMQ does not delete: {error}") from None
-
-
-def may_lock(connection: Remoting, things: set[Thing]) -> bool:
-    """Whether one of these groups consumes in order, and has something to consume.
-
-    Then it may have locked a queue, and a new group of the same name would find it so.
-    """
-    table = connection.ask(ALL_GROUPS).json()["subscriptionGroupTable"]
-    return any(
-        group_content(connection, name).messages
-        for name, group in table.items()
-        if group["consumeMessageOrderly"] and Thing("consumer group", name) in things
-    )
 
 
 def wait_for_delayed(connection: Remoting, things: set[Thing]) -> None:
@@ -282,22 +269,32 @@ def timed(connection: Remoting) -> dict[str, tuple[int, float]]:
     return {name: (int(count), int(at) / 1000) for name, count, at in found}
 
 
-def settle(settings: Mapping[str, str]) -> None:
-    """As ``Broker.settle``.
+def delete_settled(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
+    """As ``Broker.delete_settled``.
 
-    RocketMQ notes only the place of a message that is taken: one in a new topic of the
-    same name would be shown twice, in its stead.
+    RocketMQ notes the place of a message that is taken, and how often it was: one at
+    this place of a new topic would be shown twice, or hidden, or as a later attempt.
     """
-    deadline = time.monotonic() + SETTLE_SECONDS
+    wanted = set(things)
     with broker(settings) as connection:
         try:
-            while time.monotonic() < deadline:
+            noted = any(
+                group_content(connection, name).messages is not None
+                for name, group in groups_by_name(connection).items()
+                if group["consumeMessageOrderly"]
+                and Thing("consumer group", name) in wanted
+            )
+            delete(settings, wanted)
+            deleted = time.monotonic()
+            while time.monotonic() < deleted + SETTLE_SECONDS:
                 count, changed = timed(connection).get(TAKEN, (0, 0))
                 if not count and time.time() - changed > ACT_SECONDS:
-                    return
+                    break
                 time.sleep(0.2)
-        except OSError as error:
-            raise Unavailable(f"RocketMQ does not settle: {error}") from None
+            if noted:
+                time.sleep(max(0, deleted + FORGET_SECONDS - time.monotonic()))
+        except (OSError, KeyError, ValueError) as error:
+            raise Unavailable(f"RocketMQ does not delete: {error}") from None
 
 
 def topics(*names: str) -> tuple[Thing, ...]:
@@ -420,7 +417,7 @@ storePathRootDir=$home/data
         ),
     },
     delete=delete,
-    settle=settle,
+    delete_settled=delete_settled,
     tool=Process(
         java(
             "-Xmx128m",

@@ -304,7 +304,7 @@ ROCKETMQ = Row(
         Heard(
             "rocketmq_order_consumer.py",
             publish("vinyl_orders", change=in_group("order 3")),
-            "Did {body}, attempt 1",
+            "Did {body}, attempt *",
         ),
         Heard(
             "rocketmq_delayed_consumer.py",
