@@ -50,7 +50,7 @@ def main():
         session_timeout_ms=6000,
     ) as consumer:
         while not consumer.assignment():
-            show(consumer.poll(timeout_ms=100))
+            show(consumer.poll(timeout_ms=500))
         print("Waiting for dead letters. Press Ctrl-C to stop.")
         gone = {
             TopicPartition("live_requests", 0): 0,
