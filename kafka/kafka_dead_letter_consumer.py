@@ -69,14 +69,15 @@ def encode(producer, message):
 
 
 def receive(consumer, ready):
+    batches = {}
     while True:
+        if not batches:
+            # poll() would wait for ever for a Kafka that is gone. This fails then.
+            consumer.bootstrap(timeout_ms=4000, refresh=True)
         batches = consumer.poll(timeout_ms=500)
         if ready and consumer.assignment():
             print(ready)
             ready = None
-        if not batches:
-            # poll() would wait for ever for a Kafka that is gone. This fails then.
-            consumer.bootstrap(timeout_ms=4000, refresh=True)
         yield from chain.from_iterable(batches.values())
 
 

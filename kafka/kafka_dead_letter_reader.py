@@ -50,6 +50,8 @@ def main():
         session_timeout_ms=6000,
     ) as consumer:
         while not consumer.assignment():
+            # poll() would wait for ever for a Kafka that is gone. This fails then.
+            consumer.bootstrap(timeout_ms=4000, refresh=True)
             show(consumer.poll(timeout_ms=500))
         print("Waiting for dead letters. Press Ctrl-C to stop.")
         gone = {

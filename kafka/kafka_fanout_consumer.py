@@ -48,16 +48,17 @@ def main():
 
 
 def receive(consumer, ready):
+    batches = {}
     while True:
+        if not batches:
+            # poll() would wait for ever for a Kafka that is gone. This fails then.
+            consumer.bootstrap(timeout_ms=4000, refresh=True)
         batches = consumer.poll(timeout_ms=500)
         if ready and consumer.assignment():
             for partition in consumer.assignment():
                 consumer.position(partition)  # fixes what "latest" is, now
             print(ready)
             ready = None
-        if not batches:
-            # poll() would wait for ever for a Kafka that is gone. This fails then.
-            consumer.bootstrap(timeout_ms=4000, refresh=True)
         yield from chain.from_iterable(batches.values())
 
 

@@ -62,15 +62,16 @@ def main():
 
 
 def receive(consumer, ready):
+    batches = {}
     while True:
+        if not batches:
+            # poll() would wait for ever for a Kafka that is gone. This fails then.
+            consumer.bootstrap(timeout_ms=4000, refresh=True)
         batches = consumer.poll(timeout_ms=500)
         # A player that stands by is in the group too, but has no partition.
         if ready and consumer.group_metadata().generation_id > 0:
             print(ready)
             ready = None
-        if not batches:
-            # poll() would wait for ever for a Kafka that is gone. This fails then.
-            consumer.bootstrap(timeout_ms=4000, refresh=True)
         yield from chain.from_iterable(batches.values())
 
 

@@ -49,7 +49,11 @@ def main():
     ) as consumer:
         try:
             consumer.subscribe(["ratings"], listener=teller)
+            batches = {}
             while True:
+                if not batches:
+                    # poll() would wait for ever for a Kafka that is gone. This fails.
+                    consumer.bootstrap(timeout_ms=4000, refresh=True)
                 batches = consumer.poll(timeout_ms=500)
                 # A third worker is in the group too, but gets no partition.
                 if not teller.speaks and consumer.group_metadata().generation_id > 0:
@@ -61,9 +65,6 @@ def main():
                     # Without it, the partition's next owner would count it again.
                     consumer.commit()
                     print(f"Counted {rating}")
-                if not batches:
-                    # poll() would wait for ever for a Kafka that is gone. This fails.
-                    consumer.bootstrap(timeout_ms=4000, refresh=True)
         finally:
             teller.speaks = False  # a worker that is stopped gives up its own as well
 

@@ -29,6 +29,10 @@ LONGER = {
     "activemq_confirms_async_producer.py": 61,
     "activemq_rpc_client.py": 66,
     "activemq_rpc_server.py": 68,
+    # They ask for a topic's metadata before their first poll().
+    "kafka_rebalance_consumer.py": 61,
+    "kafka_rebalance_cooperative_consumer.py": 61,
+    "kafka_replay_consumer.py": 61,
     # What they need is made first, over Pulsar's REST interface.
     "pulsar_fifo_consumer.py": 62,
     "pulsar_multi_tenancy_consumer.py": 63,
