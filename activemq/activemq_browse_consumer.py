@@ -65,8 +65,8 @@ def main():
     print("Waiting for reviews. Press Ctrl-C to stop.")
     while True:
         message = inbox.take()
-        print(f"Published {message.body.decode(errors='replace')}")
         connection.ack(message.headers["ack"])
+        print(f"Published {message.body.decode(errors='replace')}")
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ def main():
     print(f"Listening on the {name}. Press Ctrl-C to stop.")
     while True:
         message = inbox.take()
-        print(f"Heard {message.body.decode(errors='replace')}")
         connection.ack(message.headers["ack"])
+        print(f"Heard {message.body.decode(errors='replace')}")
 
 
 if __name__ == "__main__":

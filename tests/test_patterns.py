@@ -1,13 +1,16 @@
 """What a pattern promises, whichever the broker: nothing lost, nobody left waiting."""
 
+import re
 import select
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from lab.broker import Report
 from lab.brokers import BROKERS
+from tests.rows import ROWS
 from tests.support import PATIENCE, Tab, finish, in_order, run, script, start
 
 every_broker = pytest.mark.parametrize("name", BROKERS)
@@ -133,22 +136,34 @@ def test_confirmed_messages_survive_the_death_of_the_broker(name, new_broker):
     assert payments_stored(broker) == 3 * payments
 
 
+def ten_times(path: Path, payments: int, folder: Path) -> tuple[Path, int]:
+    """A copy of the script that sends ten times as many payments, and their number."""
+    more = folder / f"{payments * 10}_payments.py"
+    text, found = re.subn(
+        rf"^(.*\bCOUNT = .*)\b{payments}$",
+        rf"\g<1>{payments * 10}",
+        path.read_text(),
+        flags=re.M,
+    )
+    assert found == 1
+    more.write_text(text)
+    return more, payments * 10
+
+
 @every_broker
 @pytest.mark.parametrize("window", ["1", "100", ""])
-def test_the_number_of_unconfirmed_messages_is_true(window, name, new_broker):
+def test_the_number_of_unconfirmed_messages_is_true(window, name, new_broker, tmp_path):
     """The broker dies in mid-run: what was confirmed is there, and little else."""
+    path, payments = path_of(name, "confirms_async_producer"), ROWS[name].payments
     for _ in range(TRIES):
         broker = new_broker(name)
-        payments = broker.row.payments
-        producer = start(
-            path_of(name, "confirms_async_producer"),
-            window,
-            environment=broker.environment,
-        )
+        producer = start(path, window, environment=broker.environment)
         kill_at_work(broker)
         ended = finish(producer, 10)
         if ended.status:
-            break  # else it was done before the broker died
+            break
+        # It was done before the broker died.
+        path, payments = ten_times(path, payments, tmp_path)
     assert ended.status == 1
     (line,) = ended.error
     assert f"python -m lab status {name}" in line
