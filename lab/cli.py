@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -317,15 +318,31 @@ class WalkthroughName(click.ParamType):
 
 
 @main.command(name="list")
-def list_() -> None:
-    """List the walkthroughs."""
+@click.argument("broker", required=False, type=click.Choice(list(BROKERS)))
+def list_(broker: str | None) -> None:
+    """List the patterns by brokers, or the walkthroughs of a broker."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("Walkthrough", no_wrap=True)
-    table.add_column("What it shows")
-    for walkthrough in walkthroughs(BROKERS).values():
-        table.add_row(walkthrough.name, escape(walkthrough.concept))
+    if broker:
+        known = walkthroughs([broker])
+        table.add_column("Walkthrough", no_wrap=True)
+        table.add_column("What it shows")
+        for walkthrough in known.values():
+            table.add_row(walkthrough.name, escape(walkthrough.concept))
+        hint = f"Watch one: python -m lab run {next(iter(known))}"
+    else:
+        table.add_column("Walkthroughs of", no_wrap=True)
+        counts = Counter(
+            (walkthrough.folder.name, pattern_of(walkthrough))
+            for walkthrough in walkthroughs(BROKERS).values()
+        )
+        for each in BROKERS.values():
+            table.add_column(each.title, justify="right")
+        for pattern in dict.fromkeys(pattern for _, pattern in counts):
+            cells = (counts[name, pattern] or "-" for name in BROKERS)
+            table.add_row(pattern, *map(str, cells))
+        hint = f"What each shows: python -m lab list {next(iter(BROKERS))}"
     console.print(table)
-    say("\nWatch one: python -m lab run " + next(iter(walkthroughs(BROKERS))))
+    say(f"\n{hint}")
 
 
 @main.command()
@@ -366,17 +383,20 @@ def run(walkthrough: Walkthrough) -> None:
     say(f"Each tab printed what {walkthrough.readme} shows.", "green")
 
 
-def things_of(broker: Broker, walkthrough: Walkthrough) -> tuple[Thing, ...]:
-    """What the walkthrough's pattern leaves behind. A pattern may have several."""
+def pattern_of(walkthrough: Walkthrough) -> str:
+    """A pattern may have several walkthroughs: fifo-with-two-plain-consumers is fifo."""
     slug = walkthrough.name.split("/")[1]
-    return next(
-        (
-            things
-            for name, things in broker.creates.items()
-            if slug == name or slug.startswith(f"{name}-")
-        ),
-        (),
+    patterns = BROKERS[walkthrough.folder.name].creates
+    return max(
+        (name for name in patterns if slug == name or slug.startswith(f"{name}-")),
+        key=len,
+        default=slug,
     )
+
+
+def things_of(broker: Broker, walkthrough: Walkthrough) -> tuple[Thing, ...]:
+    """What the walkthrough's pattern leaves behind."""
+    return broker.creates.get(pattern_of(walkthrough), ())
 
 
 class WhatToReset(click.ParamType):
