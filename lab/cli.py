@@ -305,6 +305,12 @@ def admin(broker: str, arguments: tuple[str, ...]) -> None:
     sys.exit(done.returncode)
 
 
+def see(name: str) -> str:
+    """Where the name would be that was meant."""
+    broker = name.partition("/")[0]
+    return f"See: python -m lab list {broker if broker in BROKERS else ''}".rstrip()
+
+
 class WalkthroughName(click.ParamType):
     """A walkthrough by its name; ``--help`` and errors point to ``list``."""
 
@@ -313,7 +319,7 @@ class WalkthroughName(click.ParamType):
     def convert(self, value, param, ctx) -> Walkthrough:
         known = walkthroughs(BROKERS)
         if value not in known:
-            self.fail(f"no walkthrough {value}. See: python -m lab list", param, ctx)
+            self.fail(f"no walkthrough {value}. {see(value)}", param, ctx)
         return known[value]
 
 
@@ -384,7 +390,7 @@ def run(walkthrough: Walkthrough) -> None:
 
 
 def pattern_of(walkthrough: Walkthrough) -> str:
-    """A pattern may have several walkthroughs: fifo-with-two-plain-consumers is fifo."""
+    """The pattern that it shows, of which there may be several walkthroughs."""
     slug = walkthrough.name.split("/")[1]
     patterns = BROKERS[walkthrough.folder.name].creates
     return max(
@@ -412,7 +418,7 @@ class WhatToReset(click.ParamType):
             return BROKERS[name], BROKERS[name].creates[pattern]
         known = walkthroughs(BROKERS)
         if value not in known:
-            self.fail(f"nothing named {value}. See: python -m lab list", param, ctx)
+            self.fail(f"nothing named {value}. {see(value)}", param, ctx)
         return BROKERS[name], things_of(BROKERS[name], known[value])
 
 
