@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import click
 from dotenv import load_dotenv
@@ -353,7 +354,12 @@ def list_(broker: str | None) -> None:
 
 @main.command()
 @click.argument("walkthrough", type=WalkthroughName())
-def run(walkthrough: Walkthrough) -> None:
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write what the tabs show at the end to this SVG file.",
+)
+def run(walkthrough: Walkthrough, picture: Path | None) -> None:
     """Run a walkthrough's tabs and compare them with its README.
 
     It starts from a clean slate: what an interrupted run has left on the broker is
@@ -373,7 +379,8 @@ def run(walkthrough: Walkthrough) -> None:
     broker.run_setup(here.settings)
     with screen.view(console, walkthrough) as view:
         # Whoever gets here has agreed to the resets that the walkthrough shows.
-        replay = Replay(walkthrough, {AGREED: "1"}, view)
+        recording = screen.Recording(view, walkthrough)
+        replay = Replay(walkthrough, {AGREED: "1"}, recording)
         signal.signal(signal.SIGINT, replay.interrupt)
         try:
             replay.run()
@@ -387,6 +394,11 @@ def run(walkthrough: Walkthrough) -> None:
             f"Left-over messages? python -m lab reset {broker.name}"
         )
     say(f"Each tab printed what {walkthrough.readme} shows.", "green")
+    if picture:
+        try:
+            recording.save(picture)
+        except OSError as error:
+            raise LabError(f"cannot write {picture}: {error.strerror}.") from None
 
 
 def pattern_of(walkthrough: Walkthrough) -> str:

@@ -437,6 +437,26 @@ def first_walkthrough(name: str) -> str:
     return next(each for each in WALKTHROUGHS if each.startswith(name))
 
 
+def test_run_makes_a_picture(live, tmp_path):
+    walkthrough = next(iter(WALKTHROUGHS.values()))
+    broker = live(walkthrough.folder.name)
+    picture = tmp_path / "tabs.svg"
+    ended = lab(
+        "run", walkthrough.name, "--picture", str(picture), environment=env(broker)
+    )
+    assert ended.status == 0
+    svg = picture.read_text()
+    assert "url(" not in svg.replace("url(#", "")  # nothing to download
+    for tab in walkthrough.tabs:
+        assert tab.name in svg
+    missing = tmp_path / "no-such-folder" / "tabs.svg"
+    ended = lab(
+        "run", walkthrough.name, "--picture", str(missing), environment=env(broker)
+    )
+    assert ended.status == 1
+    assert ended.error[-1] == f"Cannot write {missing}: No such file or directory."
+
+
 @every_broker
 @pytest.mark.parametrize("width", [60, 160])
 def test_run_on_a_terminal(name, width, live):
