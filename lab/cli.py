@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import click
 from dotenv import load_dotenv
@@ -304,6 +306,12 @@ def admin(broker: str, arguments: tuple[str, ...]) -> None:
     sys.exit(done.returncode)
 
 
+def see(name: str) -> str:
+    """Where the name would be that was meant."""
+    broker = name.partition("/")[0]
+    return f"See: python -m lab list {broker if broker in BROKERS else ''}".rstrip()
+
+
 class WalkthroughName(click.ParamType):
     """A walkthrough by its name; ``--help`` and errors point to ``list``."""
 
@@ -312,25 +320,46 @@ class WalkthroughName(click.ParamType):
     def convert(self, value, param, ctx) -> Walkthrough:
         known = walkthroughs(BROKERS)
         if value not in known:
-            self.fail(f"no walkthrough {value}. See: python -m lab list", param, ctx)
+            self.fail(f"no walkthrough {value}. {see(value)}", param, ctx)
         return known[value]
 
 
 @main.command(name="list")
-def list_() -> None:
-    """List the walkthroughs."""
+@click.argument("broker", required=False, type=click.Choice(list(BROKERS)))
+def list_(broker: str | None) -> None:
+    """List the patterns by brokers, or the walkthroughs of a broker."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("Walkthrough", no_wrap=True)
-    table.add_column("What it shows")
-    for walkthrough in walkthroughs(BROKERS).values():
-        table.add_row(walkthrough.name, escape(walkthrough.concept))
+    if broker:
+        known = walkthroughs([broker])
+        table.add_column("Walkthrough", no_wrap=True)
+        table.add_column("What it shows")
+        for walkthrough in known.values():
+            table.add_row(walkthrough.name, escape(walkthrough.concept))
+        hint = f"Watch one: python -m lab run {next(iter(known))}"
+    else:
+        table.add_column("Walkthroughs of", no_wrap=True)
+        counts = Counter(
+            (walkthrough.folder.name, pattern_of(walkthrough))
+            for walkthrough in walkthroughs(BROKERS).values()
+        )
+        for each in BROKERS.values():
+            table.add_column(each.title, justify="right")
+        for pattern in dict.fromkeys(pattern for _, pattern in counts):
+            cells = (counts[name, pattern] or "-" for name in BROKERS)
+            table.add_row(pattern, *map(str, cells))
+        hint = f"What each shows: python -m lab list {next(iter(BROKERS))}"
     console.print(table)
-    say("\nWatch one: python -m lab run " + next(iter(walkthroughs(BROKERS))))
+    say(f"\n{hint}")
 
 
 @main.command()
 @click.argument("walkthrough", type=WalkthroughName())
-def run(walkthrough: Walkthrough) -> None:
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write what the tabs show at the end to this SVG file.",
+)
+def run(walkthrough: Walkthrough, picture: Path | None) -> None:
     """Run a walkthrough's tabs and compare them with its README.
 
     It starts from a clean slate: what an interrupted run has left on the broker is
@@ -350,7 +379,8 @@ def run(walkthrough: Walkthrough) -> None:
     broker.run_setup(here.settings)
     with screen.view(console, walkthrough) as view:
         # Whoever gets here has agreed to the resets that the walkthrough shows.
-        replay = Replay(walkthrough, {AGREED: "1"}, view)
+        recording = screen.Recording(view, walkthrough)
+        replay = Replay(walkthrough, {AGREED: "1"}, recording)
         signal.signal(signal.SIGINT, replay.interrupt)
         try:
             replay.run()
@@ -364,19 +394,27 @@ def run(walkthrough: Walkthrough) -> None:
             f"Left-over messages? python -m lab reset {broker.name}"
         )
     say(f"Each tab printed what {walkthrough.readme} shows.", "green")
+    if picture:
+        try:
+            recording.save(picture)
+        except OSError as error:
+            raise LabError(f"cannot write {picture}: {error.strerror}.") from None
+
+
+def pattern_of(walkthrough: Walkthrough) -> str:
+    """The pattern that it shows, of which there may be several walkthroughs."""
+    slug = walkthrough.name.split("/")[1]
+    patterns = BROKERS[walkthrough.folder.name].creates
+    return max(
+        (name for name in patterns if slug == name or slug.startswith(f"{name}-")),
+        key=len,
+        default=slug,
+    )
 
 
 def things_of(broker: Broker, walkthrough: Walkthrough) -> tuple[Thing, ...]:
-    """What the walkthrough's pattern leaves behind. A pattern may have several."""
-    slug = walkthrough.name.split("/")[1]
-    return next(
-        (
-            things
-            for name, things in broker.creates.items()
-            if slug == name or slug.startswith(f"{name}-")
-        ),
-        (),
-    )
+    """What the walkthrough's pattern leaves behind."""
+    return broker.creates.get(pattern_of(walkthrough), ())
 
 
 class WhatToReset(click.ParamType):
@@ -392,7 +430,7 @@ class WhatToReset(click.ParamType):
             return BROKERS[name], BROKERS[name].creates[pattern]
         known = walkthroughs(BROKERS)
         if value not in known:
-            self.fail(f"nothing named {value}. See: python -m lab list", param, ctx)
+            self.fail(f"nothing named {value}. {see(value)}", param, ctx)
         return BROKERS[name], things_of(BROKERS[name], known[value])
 
 

@@ -1,6 +1,9 @@
 """Shows a replay: tabs side by side where there is room, else line by line."""
 
+import re
 from collections import defaultdict
+from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -13,6 +16,7 @@ from lab.walkthrough import Walkthrough
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 NARROWEST_TAB = 26  # columns
 BORDER = 4  # columns of a panel that are not text
+PICTURE_COLUMNS, PICTURE_ROWS = 102, 60
 
 
 def view(console: Console, walkthrough: Walkthrough) -> "LineByLine | SideBySide":
@@ -67,8 +71,11 @@ class SideBySide:
         self.live.stop()
 
     def show(self, tab: str, text: str, *, typed: bool = False) -> None:
-        self.lines[tab].append(Text(text, style="bold" if typed else "default"))
+        self.add(tab, text, typed)
         self.live.update(self.draw(), refresh=True)
+
+    def add(self, tab: str, text: str, typed: bool) -> None:
+        self.lines[tab].append(Text(text, style="bold" if typed else "default"))
 
     def draw(self) -> Table:
         inner = self.console.width // len(self.colours) - BORDER
@@ -97,3 +104,31 @@ class SideBySide:
             )
         )
         return table
+
+
+class Recording:
+    """Passes on what it is shown to a view, and keeps it for a picture."""
+
+    def __init__(self, view: "LineByLine | SideBySide", walkthrough: Walkthrough):
+        self.view = view
+        self.title = walkthrough.title
+        self.console = Console(
+            file=StringIO(),
+            record=True,
+            width=PICTURE_COLUMNS,
+            height=PICTURE_ROWS,
+            force_terminal=True,
+            color_system="truecolor",
+        )
+        self.tabs = SideBySide(self.console, walkthrough)
+
+    def show(self, tab: str, text: str, *, typed: bool = False) -> None:
+        self.view.show(tab, text, typed=typed)
+        self.tabs.add(tab, text, typed)
+
+    def save(self, path: Path) -> None:
+        """Write the tabs as an SVG file. Raises OSError."""
+        self.console.print(self.tabs.draw())
+        svg = self.console.export_svg(title=self.title)
+        # Without the fonts that the reader's browser would have to download.
+        path.write_text(re.sub(r"@font-face \{[^}]*\}\s*", "", svg))

@@ -1,6 +1,7 @@
 """The pages in docs/: what they tell to type and what they quote is really there."""
 
 import ast
+import html
 import re
 
 import pytest
@@ -135,3 +136,15 @@ def test_a_message_that_nobody_prints_is_noticed():
     for message in quoted_messages():
         other = message.replace("a", "aa").replace("e", "ee")
         assert not is_printed(other), message
+
+
+def test_the_picture_is_of_the_walkthrough_below_it():
+    """`python -m lab run rabbitmq/work-queue --picture docs/work-queue.svg` made it."""
+    svg = (DOCS / "work-queue.svg").read_text()
+    shown = re.findall(r"<text [^>]*>([^<]*)</text>", svg)
+    shown = [html.unescape(text).replace("\xa0", " ").strip() for text in shown]
+    for tab in WALKTHROUGHS["rabbitmq/work-queue"].tabs:
+        assert any(tab.name in text for text in shown)
+        for line in (f"$ {tab.commands[0].text}", *tab.lines()):
+            # A long line goes on in the next one.
+            assert any(text and line.startswith(text) for text in shown), line

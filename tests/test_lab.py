@@ -94,10 +94,25 @@ def test_a_wrong_command_line_is_status_2(arguments):
 
 
 def test_list_shows_every_walkthrough():
-    ended = lab("list", environment={"COLUMNS": "200"})
-    assert ended.status == 0
-    listed = [line.split()[0] for line in ended.out if "/" in line.split(" ")[0]]
+    listed = []
+    for name in BROKERS:
+        ended = lab("list", name, environment={"COLUMNS": "200"})
+        assert ended.status == 0
+        listed += [line.split()[0] for line in ended.out if "/" in line.split(" ")[0]]
     assert listed == list(WALKTHROUGHS)
+
+
+def test_list_counts_the_walkthroughs_of_each_pattern():
+    ended = lab("list", environment={"COLUMNS": "120"})
+    assert ended.status == 0
+    head, *rows = (line.split() for line in ended.out if line)
+    assert head[-len(BROKERS) :] == [broker.title for broker in BROKERS.values()]
+    table = {row[0]: dict(zip(BROKERS, row[1:], strict=True)) for row in rows[:-1]}
+    for pattern in ("fifo", "work-queue", "dead-letter"):
+        assert "-" not in table[pattern].values()
+    assert [name for name in BROKERS if table["stream"][name] != "-"] == ["rabbitmq"]
+    counts = [cell for row in table.values() for cell in row.values() if cell != "-"]
+    assert sum(map(int, counts)) == len(WALKTHROUGHS)
 
 
 def test_it_runs_in_a_brokers_folder_too():
@@ -420,6 +435,26 @@ def test_run_says_when_the_broker_is_down(name, prepare):
 
 def first_walkthrough(name: str) -> str:
     return next(each for each in WALKTHROUGHS if each.startswith(name))
+
+
+def test_run_makes_a_picture(live, tmp_path):
+    walkthrough = next(iter(WALKTHROUGHS.values()))
+    broker = live(walkthrough.folder.name)
+    picture = tmp_path / "tabs.svg"
+    ended = lab(
+        "run", walkthrough.name, "--picture", str(picture), environment=env(broker)
+    )
+    assert ended.status == 0
+    svg = picture.read_text()
+    assert "url(" not in svg.replace("url(#", "")  # nothing to download
+    for tab in walkthrough.tabs:
+        assert tab.name in svg
+    missing = tmp_path / "no-such-folder" / "tabs.svg"
+    ended = lab(
+        "run", walkthrough.name, "--picture", str(missing), environment=env(broker)
+    )
+    assert ended.status == 1
+    assert ended.error[-1] == f"Cannot write {missing}: No such file or directory."
 
 
 @every_broker
