@@ -94,6 +94,7 @@ class Process:
 
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    after: str | None = None  # setting of a port: started when something listens there
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,8 @@ class Instance:
                     self.check_alive()
                 self.started.clear()
             for process in self.broker.processes:
+                if process.after:
+                    self.wait_for_port(process.after)
                 self.launch(process, values)
             return self.wait_until_ready()
         except BaseException:
@@ -171,6 +173,21 @@ class Instance:
                     f"{title} ended while starting, with status {process.returncode}. "
                     f"Its log says why: python -m lab logs {name}"
                 )
+
+    def wait_for_port(self, setting: str) -> None:
+        """Wait until one of the processes listens there.
+
+        Raises LabError when one of them ends, or when the time is over.
+        """
+        deadline = time.monotonic() + self.broker.ready_seconds
+        while not listens(int(self.settings[setting])):
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"{self.broker.title} did not open port {self.settings[setting]} "
+                    f"within {self.broker.ready_seconds:g} seconds."
+                )
+            time.sleep(POLL_SECONDS)
 
     def wait_until_ready(self) -> str:
         """Wait until the broker answers; returns its version.
@@ -279,6 +296,12 @@ def is_taken(port: int) -> bool:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return True
+    return False
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
     return False
 
 

@@ -321,9 +321,11 @@ LOGS_OF_TOOLS = "$home"
 HOMES = {"ROCKETMQ_HOME": "$home", "RMQ_PROXY_HOME": "$home"}
 
 
-def program(heap: str, main_class: str, *arguments: str) -> Process:
+def program(
+    heap: str, main_class: str, *arguments: str, after: str | None = None
+) -> Process:
     command = java(heap, main_class, *arguments, options=OPTIONS).command
-    return Process(command, HOMES)
+    return Process(command, HOMES, after)
 
 
 ROCKETMQ = Broker(
@@ -355,6 +357,8 @@ ROCKETMQ = Broker(
             "org.apache.rocketmq.proxy.ProxyStartup",
             *("-pm", "local", "-n", "127.0.0.1:$ROCKETMQ_NAMESRV_PORT"),
             *("-bc", "broker.conf", "-pc", "rmq-proxy.json"),
+            # Else the broker might look for it too early, and again after 10 seconds.
+            after="ROCKETMQ_NAMESRV_PORT",
         ),
     ),
     files={
