@@ -37,9 +37,10 @@ from lab.remoting import (
 
 TIMEOUT = 4  # seconds
 LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
-# Where RocketMQ notes what is taken: PopAckConstants.java. A note is read when its time
-# has come, and acted upon at most so many seconds later.
-TAKEN, ACT_SECONDS = "rmq_sys_REVIVE_LOG_DefaultCluster", 4
+# The topic in which RocketMQ notes what is taken, before the cluster's name:
+# PopAckConstants.java. A note is read when its time has come, and acted upon at most so
+# many seconds later.
+TAKEN, ACT_SECONDS = "rmq_sys_REVIVE_LOG_", 4
 SETTLE_SECONDS = 30  # the longest that a message is hidden, and some more
 # RocketMQ forgets the attempts of an ordered group that is gone each 10 seconds.
 FORGET_SECONDS = 11
@@ -287,8 +288,13 @@ def delete_settled(settings: Mapping[str, str], things: Iterable[Thing]) -> None
             delete(settings, wanted)
             deleted = time.monotonic()
             while time.monotonic() < deleted + SETTLE_SECONDS:
-                count, changed = timed(connection).get(TAKEN, (0, 0))
-                if not count and time.time() - changed > ACT_SECONDS:
+                notes = [
+                    note
+                    for topic, note in timed(connection).items()
+                    if topic.startswith(TAKEN)
+                ]
+                acted_upon = time.time() - ACT_SECONDS
+                if all(not count and at < acted_upon for count, at in notes):
                     break
                 time.sleep(0.2)
             if noted:

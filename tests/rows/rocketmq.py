@@ -359,5 +359,6 @@ ROCKETMQ = Row(
     payments=500,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    active_player=False,  # who asks first gets the next track
     open_ports=3,  # the proxy's two and the broker's for copies of its data
 )

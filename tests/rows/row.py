@@ -68,5 +68,7 @@ class Row:
     count_payments: Callable[[Settings], AbstractContextManager[Callable[[], int]]]
     """A function that says how many payments the broker has, without delay."""
     rpc_server: Callable[[Settings], AbstractContextManager[RpcServer]]
+    active_player: bool = True
+    """Whether one player of the FIFO plays until it ends, and any other stands by."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
