@@ -18,7 +18,8 @@ from lab.broker import ROOT
 from lab.brokers import BROKERS
 from lab.cli import main
 from lab.walkthrough import slug, walkthroughs
-from tests.support import ANY_SCRIPT, SCRIPTS
+from tests.parameters import every_broker, every_script
+from tests.support import SCRIPTS
 
 LINES_OF_CODE = 60
 LINES_OF_DOCSTRING = 18
@@ -73,9 +74,6 @@ WITH_A_CLASS = {
 # Its client raises plain Exceptions: the guard lets any other kind pass that is none of
 # the client's own.
 RAISES_PLAIN_EXCEPTIONS = {"rocketmq"}
-
-every_script = pytest.mark.parametrize("each", **ANY_SCRIPT)
-every_broker = pytest.mark.parametrize("name", BROKERS)
 
 WALKTHROUGHS = walkthroughs(BROKERS)
 COMMANDS = {
