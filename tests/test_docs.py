@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from lab.broker import ROOT, Broker, fill
 from lab.brokers import BROKERS
+from lab.jars import LOCKS, read_lock
 from lab.walkthrough import walkthroughs
 from tests.support import SCRIPTS
 
@@ -243,6 +244,13 @@ def test_see_inside_names_the_brokers_page(broker: Broker):
         assert f"({row[2]})" == login
     for port in re.findall(r"localhost:(\d+)", row[1]):
         assert int(port) in {port.default for port in broker.ports}
+
+
+def test_sizes_of_downloads_are_those_of_the_lock_files():
+    names = sorted(path.stem for path in LOCKS.glob("*.lock"))
+    sizes = {n: f"{sum(jar.size for jar in read_lock(n)) / 1e6:.0f} MB" for n in names}
+    text = section(FRONT_PAGE, "What is installed")
+    assert sizes == dict(re.findall(r"/(\w+)\.lock\) \| (\d+ MB) \|", text))
 
 
 @every_broker
