@@ -195,7 +195,7 @@ def test_it_stands_in_its_readme(each):
 @every_broker
 def test_every_script_of_the_readme_exists(name):
     known = {each.name for each in SCRIPTS}
-    for readme in (ROOT / "README.md", BROKERS[name].folder / "README.md"):
+    for readme in (ROOT / "docs" / "scripts.md", BROKERS[name].folder / "README.md"):
         named = set(re.findall(rf"\b{name}_\w+\.py\b", readme.read_text()))
         assert named
         assert named <= known
