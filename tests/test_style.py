@@ -19,7 +19,7 @@ from lab.brokers import BROKERS
 from lab.cli import main
 from lab.walkthrough import slug, walkthroughs
 from tests.parameters import every_broker, every_script
-from tests.support import SCRIPTS
+from tests.support import SCRIPTS, settings_block
 
 LINES_OF_CODE = 60
 LINES_OF_DOCSTRING = 18
@@ -86,12 +86,6 @@ COMMANDS = {
 
 def docstring(script) -> str:
     return ast.get_docstring(ast.parse(script.path.read_text()), clean=False)
-
-
-def settings_block(script) -> str:
-    return re.search(
-        r"^load_dotenv\(\)\n.*?\n\n", script.path.read_text(), re.M | re.S
-    )[0]
 
 
 def class_block(script) -> str:
