@@ -43,6 +43,7 @@ bench: $(VENV)/ready
 	$(RUN) benchmarks/bench_pulsar.py
 	$(RUN) benchmarks/bench_activemq.py
 	$(RUN) benchmarks/bench_rocketmq.py
+	$(RUN) benchmarks/bench_all.py
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .
