@@ -298,4 +298,5 @@ ACTIVEMQ = Row(
     payments=2000,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    class_in_every_script=True,  # stomp.py's listener
 )

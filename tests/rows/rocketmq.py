@@ -361,4 +361,5 @@ ROCKETMQ = Row(
     rpc_server=rpc_server,
     active_player=False,  # who asks first gets the next track
     open_ports=3,  # the proxy's two and the broker's for copies of its data
+    raises_plain_exceptions=True,
 )

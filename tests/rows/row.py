@@ -72,3 +72,7 @@ class Row:
     """Whether one player of the FIFO plays until it ends, and any other stands by."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
+    class_in_every_script: bool = False
+    """Whether its client wants an object of a class in each: the same class."""
+    raises_plain_exceptions: bool = False
+    """Whether its client raises Exception itself: a guard has to catch that."""
