@@ -141,6 +141,28 @@ def test_a_missing_group_is_named(rocketmq):
         assert worker.line() == "Waiting for tasks. Press Ctrl-C to stop."
 
 
+@pytest.mark.timeout(180)
+def test_a_late_acknowledgement_is_refused(rocketmq, tmp_path):
+    """Another worker has the task by then: one that asks for more time finishes it."""
+    text = path_of("consumer").read_text().replace("time.sleep(1)", "time.sleep(15)")
+    late, patient = tmp_path / "late.py", tmp_path / "patient.py"
+    late.write_text(text)
+    patient.write_text(
+        text.replace("consumer.receive(1, 10)", "consumer.receive(1, 30)")
+    )
+    send(rocketmq.settings, "music_tasks", b"track 1")
+    with Tab(late, environment=rocketmq.environment) as first:
+        first.wait_for("Encoding track 1")
+        with Tab(patient, environment=rocketmq.environment) as second:
+            second.wait_for("Encoding track 1")
+            line = (
+                f"RocketMQ at {rocketmq.settings['ROCKETMQ_ENDPOINTS']}: "
+                "40013, INVALID_RECEIPT_HANDLE. Try: python -m lab status rocketmq"
+            )
+            assert first.end() == (1, None, [line])
+            assert second.line() == "Finished track 1"
+
+
 def change_type(rocketmq, topic: str, message_type: str) -> None:
     with broker(rocketmq.settings) as connection:
         connection.ask(
