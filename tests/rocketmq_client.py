@@ -23,11 +23,14 @@ def consuming(settings: Settings, group: str, topic: str, expression=None):
         yield consumer
 
 
-def receive(consumer, count: int = 1) -> list[Message]:
-    """So many at most, within a second; a consumer that has just started may wait."""
+def receive(consumer, count: int = 1, *, seconds: int = 10) -> list[Message]:
+    """So many at most, within a second, and hidden for so many seconds.
+
+    A consumer that has just started may wait.
+    """
     while True:
         try:
-            return consumer.receive(count, 10) or []
+            return consumer.receive(count, seconds) or []
         except InternalErrorException as error:
             if NOT_READY not in str(error):
                 raise
