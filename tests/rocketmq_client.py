@@ -1,10 +1,12 @@
-"""A RocketMQ client for the tests: it receives, and acknowledges."""
+"""A RocketMQ client for the tests: it receives and acknowledges; and sets topics."""
 
 from contextlib import contextmanager
 
 from rocketmq import FilterExpression, Message, SimpleConsumer
 from rocketmq.v5.exception import InternalErrorException
 
+from lab.brokers.rocketmq import broker
+from lab.remoting import UPDATE_TOPIC
 from tests.rows.rocketmq import configuration, started
 from tests.rows.row import Settings
 
@@ -48,3 +50,20 @@ def take(consumer, count: int) -> list[Message]:
 
 def bodies(messages: list[Message]) -> list[str]:
     return [message.body.decode() for message in messages]
+
+
+def set_topic(settings: Settings, topic: str, message_type: str, queues: int) -> None:
+    """Make a topic, or change it, as the setup and ``mqadmin`` do."""
+    with broker(settings) as connection:
+        connection.ask(
+            UPDATE_TOPIC,
+            topic=topic,
+            attributes=f"+message.type={message_type}",
+            readQueueNums=queues,
+            writeQueueNums=queues,
+            perm=6,
+            defaultTopic="TBW102",
+            topicFilterType="SINGLE_TAG",
+            topicSysFlag=0,
+            order="false",
+        )

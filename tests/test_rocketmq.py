@@ -21,8 +21,8 @@ from rocketmq.v5.exception import (
 
 from lab.broker import Report, Thing
 from lab.brokers.rocketmq import ROCKETMQ, broker
-from lab.remoting import TOPIC_STATS, UPDATE_GROUP, UPDATE_TOPIC, RemotingError
-from tests.rocketmq_client import bodies, consuming, receive, take
+from lab.remoting import TOPIC_STATS, UPDATE_GROUP, RemotingError
+from tests.rocketmq_client import bodies, consuming, receive, set_topic, take
 from tests.rows.rocketmq import (
     at,
     configuration,
@@ -163,22 +163,6 @@ def test_a_late_acknowledgement_is_refused(rocketmq, tmp_path):
             assert second.line() == "Finished track 1"
 
 
-def change_type(rocketmq, topic: str, message_type: str) -> None:
-    with broker(rocketmq.settings) as connection:
-        connection.ask(
-            UPDATE_TOPIC,
-            topic=topic,
-            attributes=f"+message.type={message_type}",
-            readQueueNums=4,
-            writeQueueNums=4,
-            perm=6,
-            defaultTopic="TBW102",
-            topicFilterType="SINGLE_TAG",
-            topicSysFlag=0,
-            order="false",
-        )
-
-
 @pytest.mark.timeout(300)
 def test_a_topic_of_another_type_is_named_and_the_setup_is_the_cure(new_broker):
     """On a broker of its own, because a proxy remembers types for a while."""
@@ -194,7 +178,7 @@ def test_a_topic_of_another_type_is_named_and_the_setup_is_the_cure(new_broker):
         "transaction_producer": ("purchases", "NORMAL"),
     }
     for topic, wrong in topics.values():
-        change_type(rocketmq, topic, wrong)
+        set_topic(rocketmq.settings, topic, wrong, queues=4)
     for name, (topic, _) in topics.items():
         ended = run(path_of(name), environment=rocketmq.environment)
         cure = "is of another type. Try: python rocketmq_setup.py"

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from lab.broker import Thing, Unavailable
-from lab.brokers.rocketmq import ROCKETMQ, broker, contents
-from lab.remoting import UPDATE_TOPIC
-from tests.rocketmq_client import bodies, consuming, receive, take
+from lab.brokers.rocketmq import ROCKETMQ, contents
+from tests.rocketmq_client import bodies, consuming, receive, set_topic, take
 from tests.rows.rocketmq import in_group, send, things
 from tests.support import Tab, lab, run, script, wait_until
 
@@ -150,19 +149,7 @@ def test_show_says_what_waits_and_who_consumes(rocketmq):
 
 
 def make_drafts(rocketmq) -> None:
-    with broker(rocketmq.settings) as connection:
-        connection.ask(
-            UPDATE_TOPIC,
-            topic="drafts",
-            attributes="+message.type=NORMAL",
-            readQueueNums=1,
-            writeQueueNums=1,
-            perm=6,
-            defaultTopic="TBW102",
-            topicFilterType="SINGLE_TAG",
-            topicSysFlag=0,
-            order="false",
-        )
+    set_topic(rocketmq.settings, "drafts", "NORMAL", queues=1)
 
 
 def reset(rocketmq, what: str) -> None:
