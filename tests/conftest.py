@@ -18,6 +18,8 @@ from dotenv import load_dotenv
 from lab.broker import ROOT, Broker, LabError, Report
 from lab.brokers import BROKERS
 from lab.local import Instance, free_ports
+from tests import evidence
+from tests.evidence import Recorder, Seen
 from tests.rows import ROWS
 from tests.rows.row import Row
 from tests.support import end_started
@@ -31,12 +33,21 @@ class Live(NamedTuple):
     environment: Mapping[str, str]  # for scripts and for the lab
     instance: Instance | None  # None where it is not the tests' own
 
+    @property
+    def client_port(self) -> str:
+        return self.settings[self.row.broker.ports[0].setting]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--live",
         action="store_true",
         help="run the walkthroughs on brokers that are already up",
+    )
+    parser.addoption(
+        "--record",
+        action="store_true",
+        help="write what the tests see into docs/evidence.json",
     )
 
 
@@ -52,7 +63,9 @@ def wanted_version(name: str) -> str | None:
     return os.environ.get(f"TEST_{name.upper()}_VERSION")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--record") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder())
     # A shell's background job ignores Ctrl-C, and so would the scripts that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -76,6 +89,22 @@ def broker_index(test: str, names: list[str]) -> int:
 def no_script_outlives_its_test() -> Iterator[None]:
     yield
     end_started()
+
+
+@pytest.fixture
+def record(request, record_property) -> Callable[..., None]:
+    """A function that notes what the test has seen, or compares it with the notes."""
+
+    def note(table: str, row: str, broker: str, says: str, measured: str = "") -> None:
+        assert row in evidence.ROWS[table]
+        seen = Seen(
+            table, row, broker, request.node.nodeid.partition("[")[0], says, measured
+        )
+        record_property(evidence.PROPERTY, tuple(seen))
+        if not request.config.getoption("--record"):
+            evidence.check(seen)
+
+    return note
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,6 @@ SCRIPTS = [
     for name, broker in BROKERS.items()
     for path in sorted(broker.folder.glob("*.py"))
 ]
-ANY_SCRIPT = {"argvalues": SCRIPTS, "ids": [script.name for script in SCRIPTS]}
 
 
 def script(name: str) -> Script:
@@ -158,6 +157,14 @@ def finish(process: subprocess.Popen, seconds: float = PATIENCE) -> Ended:
 
 def run(path: Path | str, *arguments: str, environment: Mapping[str, str]) -> Ended:
     return finish(start(path, *arguments, environment=environment))
+
+
+def check_one_line(ended: Ended, *, says: tuple[str, ...], secret: str | None) -> None:
+    assert ended.status == 1, ended
+    assert len(ended.error) == 1, ended
+    for words in says:
+        assert words in ended.error[0]
+    assert secret is None or secret not in ended.error[0]
 
 
 def lab(*arguments: str, environment: Mapping[str, str], cwd: Path = ROOT) -> Ended:

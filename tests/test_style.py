@@ -18,8 +18,9 @@ from lab.broker import ROOT
 from lab.brokers import BROKERS
 from lab.cli import main
 from lab.walkthrough import slug, walkthroughs
+from tests.parameters import every_broker, every_script
 from tests.rows import ROWS
-from tests.support import ANY_SCRIPT, SCRIPTS
+from tests.support import SCRIPTS
 
 LINES_OF_CODE = 60
 LINES_OF_DOCSTRING = 18
@@ -68,9 +69,6 @@ WITH_A_CLASS = {
     "pulsar_schema_incompatible_producer.py",
     "rocketmq_transaction_producer.py",  # TransactionChecker
 }
-
-every_script = pytest.mark.parametrize("each", **ANY_SCRIPT)
-every_broker = pytest.mark.parametrize("name", BROKERS)
 
 WALKTHROUGHS = walkthroughs(BROKERS)
 COMMANDS = {

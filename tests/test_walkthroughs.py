@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import signal
 import sys
 
@@ -12,6 +13,7 @@ import pytest
 from lab.brokers import BROKERS
 from lab.replay import Difference, Replay, agrees, complete
 from lab.walkthrough import Walkthrough, walkthroughs
+from tests import evidence
 from tests.support import lab, wait_until
 
 WALKTHROUGHS = walkthroughs(BROKERS)
@@ -36,10 +38,24 @@ def broker_of(walkthrough: Walkthrough) -> str:
 
 @pytest.mark.live
 @every_walkthrough
-def test_twice_in_a_row(walkthrough, live):
+def test_twice_in_a_row(walkthrough, live, record):
     broker = live(broker_of(walkthrough), settled=True)
     for _ in range(2):
         Replay(walkthrough, broker.environment).run()
+    pattern = walkthrough.name.partition("/")[2]
+    if pattern in evidence.ROWS["patterns"]:
+        record("patterns", pattern, walkthrough.folder.name, who_does(walkthrough))
+
+
+def who_does(walkthrough: Walkthrough) -> str:
+    """Native where the first table of its README names the broker, else emulated."""
+    name, _, pattern = walkthrough.name.partition("/")
+    readme = (walkthrough.folder / "README.md").read_text()
+    who = re.search(rf"^\| \[.+\]\(#{pattern}\) \| .* \| (.+) \|$", readme, re.M)[1]
+    broker, colon, how = who.partition(": ")
+    if colon and broker == BROKERS[name].title:
+        return f"native: {how}"
+    return f"emulated: {who}"
 
 
 def spawn_run(walkthrough: Walkthrough, broker) -> pexpect.spawn:

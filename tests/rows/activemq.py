@@ -15,7 +15,7 @@ from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
 from tests.support import PATIENCE
 
 
-class Client(queue.Queue, stomp.ConnectionListener):
+class Connection(queue.Queue, stomp.ConnectionListener):
     """A connection that waits for the answer to each of its frames."""
 
     on_connected = on_receipt = on_message = on_error = queue.Queue.put
@@ -46,8 +46,8 @@ class Client(queue.Queue, stomp.ConnectionListener):
 
 
 @contextmanager
-def client_of(settings: Settings) -> Iterator[Client]:
-    client = Client(settings)
+def client_of(settings: Settings) -> Iterator[Connection]:
+    client = Connection(settings)
     try:
         yield client
     finally:
@@ -93,7 +93,7 @@ def count_payments(settings: Settings):
 class Server:
     """As ``tests.rows.row.RpcServer``."""
 
-    def __init__(self, client: Client):
+    def __init__(self, client: Connection):
         self.client = client
         client.subscribe("/queue/track_metadata")
 
@@ -113,6 +113,10 @@ class Server:
 def rpc_server(settings: Settings):
     with client_of(settings) as client:
         yield Server(client)
+
+
+class Client:
+    """As ``tests.rows.row.Client``."""
 
 
 def hosts(value: str) -> dict[str, str]:
@@ -298,5 +302,8 @@ ACTIVEMQ = Row(
     payments=2000,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    client=Client(),
+    from_the_beginning=(),
+    without_order=(("plain",), ()),
     class_in_every_script=True,  # stomp.py's listener
 )

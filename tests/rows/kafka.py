@@ -84,6 +84,10 @@ def rpc_server(settings: Settings):
         yield Server(consumer, settings)
 
 
+class Client:
+    """As ``tests.rows.row.Client``."""
+
+
 def servers(value: str) -> dict[str, str]:
     return {"KAFKA_BOOTSTRAP_SERVERS": value}
 
@@ -220,4 +224,7 @@ KAFKA = Row(
     payments=2000,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    client=Client(),
+    from_the_beginning=("earliest",),
+    without_order=(("split",), ("split",)),
 )

@@ -104,6 +104,10 @@ def rpc_server(settings: Settings):
         server.consumer.unsubscribe()
 
 
+class Client:
+    """As ``tests.rows.row.Client``."""
+
+
 def url(value: str) -> dict[str, str]:
     return {"PULSAR_SERVICE_URL": value}
 
@@ -278,4 +282,7 @@ PULSAR = Row(
     payments=2000,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    client=Client(),
+    from_the_beginning=(),
+    without_order=(("shared",), ()),
 )

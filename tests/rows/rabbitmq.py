@@ -1,15 +1,31 @@
 """RabbitMQ's row."""
 
+import itertools
+import time
 import uuid
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
+from functools import partial
 
 import pika
 
 from lab.broker import Thing
 from lab.brokers.rabbitmq import RABBITMQ as BROKER
 from lab.brokers.rabbitmq import connect, management
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from tests.rows.row import (
+    ON_THEIR_WAY,
+    Alone,
+    BadSetting,
+    Heard,
+    Row,
+    Settings,
+    Usage,
+    told,
+)
 from tests.support import wait_until
+
+TASKS = "music_tasks"
+LASTING = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
 
 
 @contextmanager
@@ -86,6 +102,96 @@ class Server:
 def rpc_server(settings: Settings):
     with channel_to(settings) as channel:
         yield Server(channel)
+
+
+class Client:
+    """As ``tests.rows.row.Client``."""
+
+    def send(self, settings, bodies, confirmed) -> None:
+        # The blocking connection would wait for each confirm.
+        unconfirmed: dict[int, bytes] = {}
+        waiting = deque(bodies)
+        ended: list[BaseException] = []
+
+        def fill(channel) -> None:
+            while waiting and len(unconfirmed) < ON_THEIR_WAY:
+                unconfirmed[next(tags)] = waiting[0]
+                channel.basic_publish("", TASKS, waiting.popleft(), LASTING)
+            if not unconfirmed:
+                channel.connection.close()
+
+        def on_confirm(channel, frame) -> None:
+            last = frame.method.delivery_tag
+            multiple = frame.method.multiple
+            for tag in [t for t in unconfirmed if t == last or (multiple and t < last)]:
+                confirmed(unconfirmed.pop(tag))
+            fill(channel)
+
+        def on_open(channel) -> None:
+            channel.confirm_delivery(partial(on_confirm, channel))
+            fill(channel)
+
+        def end(connection, why) -> None:
+            ended.append(why)
+            connection.ioloop.stop()
+
+        tags = itertools.count(1)
+        connection = pika.SelectConnection(
+            pika.URLParameters(settings["RABBITMQ_URLS"]),
+            on_open_callback=lambda c: c.channel(on_open_callback=on_open),
+            on_open_error_callback=lambda c, error: (
+                ended.append(error),
+                c.ioloop.stop(),
+            ),
+            on_close_callback=lambda c, why: (ended.append(why), c.ioloop.stop()),
+        )
+        connection.ioloop.start()
+        connection.ioloop.close()
+        if waiting or unconfirmed:
+            raise ended[0]
+
+    def read_all(self, settings) -> list[bytes]:
+        found = []
+        with channel_to(settings) as channel:
+            while (answer := channel.basic_get(TASKS, auto_ack=True))[0]:
+                found.append(answer[2])
+        return found
+
+    @contextmanager
+    def consuming(self, settings):
+        connection = connect(settings)
+        channel = connection.channel()
+        tasks = channel.consume(TASKS, inactivity_timeout=0.1)
+        next(tasks)  # only now is it a consumer
+
+        def take(seconds: float) -> bytes | None:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                method, _, body = next(tasks)
+                if method:
+                    channel.basic_ack(method.delivery_tag)
+                    return body
+            return None
+
+        yield take
+        with suppress(pika.exceptions.AMQPError):
+            connection.close()
+
+    def told_after_a_death(self, settings) -> str:
+        with channel_to(settings) as channel:
+            assert channel.basic_get(TASKS)[0]
+        with channel_to(settings) as channel:
+            found = []
+
+            def again() -> bool:
+                found[:] = channel.basic_get(TASKS, auto_ack=True)
+                return found[0] is not None
+
+            wait_until(again)
+        method, properties, _ = found
+        flag = method.redelivered
+        count = (properties.headers or {}).get("x-delivery-count")
+        return told(flag=flag, count=count)
 
 
 def url(settings: Settings, old: str, new: str) -> dict[str, str]:
@@ -257,4 +363,10 @@ RABBITMQ = Row(
     payments=5000,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    client=Client(),
+    from_the_beginning=(),
+    without_order=(("plain",), ("plain",)),
+    heartbeat=lambda settings: {
+        "RABBITMQ_URLS": f"{settings['RABBITMQ_URLS']}?heartbeat=2"
+    },
 )

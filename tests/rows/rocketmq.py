@@ -212,6 +212,10 @@ def rpc_server(settings: Settings):
         yield Server(consumer, settings)
 
 
+class Client:
+    """As ``tests.rows.row.Client``."""
+
+
 def endpoints(value: str) -> dict[str, str]:
     return {"ROCKETMQ_ENDPOINTS": value}
 
@@ -359,6 +363,9 @@ ROCKETMQ = Row(
     payments=500,
     count_payments=count_payments,
     rpc_server=rpc_server,
+    client=Client(),
+    from_the_beginning=(),
+    without_order=(("plain",), ("plain",)),
     active_player=False,  # who asks first gets the next track
     open_ports=3,  # the proxy's two and the broker's for copies of its data
     raises_plain_exceptions=True,

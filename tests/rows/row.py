@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from lab.broker import Broker, Thing
 
 Settings = Mapping[str, str]
+ON_THEIR_WAY = 100  # messages, that a client sends before their confirms
 
 
 class BadSetting(NamedTuple):
@@ -54,6 +55,52 @@ class RpcServer(Protocol):
         """Send metadata to the client; a stale reply has the id of another request."""
 
 
+class Client(Protocol):
+    """The broker's client library with nothing around it, at the work queue's tasks.
+
+    Where they wait has been made by the work queue's scripts.
+    """
+
+    def send(
+        self,
+        settings: Settings,
+        bodies: Iterable[bytes],
+        confirmed: Callable[[bytes], None],
+    ) -> None:
+        """Send each of them, up to a hundred on their way at once.
+
+        Calls ``confirmed`` with a body as soon as the broker has confirmed it. Raises
+        what the client raises when the broker is gone.
+        """
+
+    def read_all(self, settings: Settings) -> list[bytes]:
+        """Every task that somebody can read now who has never been there."""
+
+    def consuming(
+        self, settings: Settings
+    ) -> AbstractContextManager[Callable[[float], bytes | None]]:
+        """A consumer that is ready; its function returns the next task, acknowledged.
+
+        It returns None where none has come within so many seconds, and raises what the
+        client raises. The context ends without a word, whatever the broker's state.
+        """
+
+    def told_after_a_death(self, settings: Settings) -> str:
+        """What the next consumer is told about a task that a dead one had.
+
+        The only task is taken by a consumer whose connection ends without a word, and
+        then by another. The answer is made of what that one really finds: for example
+        "that it is not the first time, but no number".
+        """
+
+
+def told(*, flag: bool, count: int | None) -> str:
+    """The phrase for ``Client.told_after_a_death``; the count is of this attempt."""
+    if count is not None:
+        return f"the number of attempts: {count}"
+    return "that it is not the first time, but no number" if flag else "nothing"
+
+
 @dataclass(frozen=True)
 class Row:
     broker: Broker
@@ -68,8 +115,18 @@ class Row:
     count_payments: Callable[[Settings], AbstractContextManager[Callable[[], int]]]
     """A function that says how many payments the broker has, without delay."""
     rpc_server: Callable[[Settings], AbstractContextManager[RpcServer]]
+    client: Client
+    from_the_beginning: tuple[str, ...]
+    """Arguments with which a new listener of the fanout hears what is old; or none."""
+    without_order: tuple[tuple[str, ...], tuple[str, ...]]
+    """Arguments of the FIFO's consumer and producer that give the order up."""
     active_player: bool = True
     """Whether one player of the FIFO plays until it ends, and any other stands by."""
+    heartbeat: Callable[[Settings], dict[str, str]] = lambda settings: {}
+    """Settings with a short heartbeat, where its length is one."""
+    heartbeat_seconds: float = 10
+    """After how long the broker or the client's side has certainly noticed a silence,
+    with the settings above."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
     class_in_every_script: bool = False

@@ -1,0 +1,196 @@
+"""What live tests have seen, and the tables in docs/ that are made of it.
+
+A test calls the fixture ``record`` with what it has seen. ``pytest --record`` writes
+that into docs/evidence.json; without it the test fails where it has seen something else
+than what is written there. ``python -m tests.evidence`` writes the tables.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lab.broker import ROOT
+from lab.brokers import BROKERS
+
+DOCS = ROOT / "docs"
+FILE = DOCS / "evidence.json"
+PAGES = DOCS / "comparison.md", DOCS / "faults.md"
+PROPERTY = "evidence"  # under this name a test's report carries it
+
+# Table -> its rows: what a test calls it -> what the page calls it.
+ROWS = {
+    "patterns": {
+        "fifo": "FIFO",
+        "work-queue": "Work queue",
+        "fanout": "Fanout",
+        "routing": "Routing",
+        "topic": "Topic",
+        "rpc": "RPC",
+        "headers": "Headers",
+        "dead-letter": "Dead letter",
+        "confirms": "Confirms",
+    },
+    "behaviours": {
+        "kept": "A message that has been dealt with",
+        "late": "A subscriber that comes late gets",
+        "killed": "The task of a worker that is killed",
+        "order": "Order with two consumers",
+        "expiry": "A message whose time is over",
+        "poison": "A message that fails each time",
+        "count": "What the next consumer is told about a message that a dead one had",
+        "filter": "Who compares headers",
+        "mid-send": "A producer, when the broker dies in mid-send",
+        "restart": "A consumer, when the broker is started again",
+        "duplicates": "After a crash, of 10,000 messages sent until each was confirmed",
+        "largest": "Largest message, if nothing is set",
+    },
+    "faults": {
+        "down": "Not there at the start",
+        "dies": "Killed while consumers wait",
+        "killed": "Killed while 10,000 messages are sent",
+        "worker": "A worker killed in mid-task, ten times in a row",
+        "paused": "Stopped for longer than its heartbeat (SIGSTOP)",
+        "password": "Wrong password",
+        "SIGINT": "Ctrl-C, each script that waits",
+        "SIGTERM": "SIGTERM, each script that waits",
+        "frozen": "Ctrl-C or SIGTERM while the broker does not answer",
+        "elsewhere": "A copy in a folder with a blank, run from another, twice at once",
+        "bodies": "Bodies: empty, not UTF-8, not JSON, 1 MB",
+    },
+}
+
+
+class Seen(NamedTuple):
+    """What a test has seen of a broker."""
+
+    table: str
+    row: str
+    broker: str
+    test: str  # file::function
+    says: str  # the same each time
+    measured: str = ""  # another one each time
+    times: int = 1  # for how many scripts
+
+
+def read() -> list[Seen]:
+    return [Seen(**each) for each in json.loads(FILE.read_text())]
+
+
+def write(seen: Iterable[Seen]) -> None:
+    lines = ",\n".join(json.dumps(each._asdict()) for each in sorted(seen))
+    FILE.write_text(f"[\n{lines}\n]\n")
+
+
+def cell_of(seen: Seen) -> tuple[str, str, str]:
+    return seen[:3]
+
+
+def check(seen: Seen) -> None:
+    """Raises AssertionError where the file says something else."""
+    known = {each.says for each in read() if cell_of(each) == cell_of(seen)}
+    assert seen.says in known, (
+        "not as docs/evidence.json has it. If this is right: make evidence"
+    )
+
+
+class Recorder:
+    """Collects what the tests of a run have seen, wherever they ran, and writes it."""
+
+    def __init__(self):
+        self.seen: list[Seen] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self.seen += [
+                Seen(*value)
+                for name, value in report.user_properties
+                if name == PROPERTY
+            ]
+
+    def pytest_sessionfinish(self) -> None:
+        """Of a cell that this run has seen nothing is left of earlier runs."""
+        new = {cell_of(each) for each in self.seen}
+        times = Counter(self.seen)
+        kept = [each for each in read() if cell_of(each) not in new]
+        write([*kept, *(each._replace(times=n) for each, n in times.items())])
+
+
+# The tables
+
+
+def page_of(test: str) -> str:
+    """The link to a test, with the line where it begins."""
+    path, name = test.split("::")
+    before, found, _ = (ROOT / path).read_text().partition(f"\ndef {name}(")
+    assert found, test
+    return f"../{path}#L{len(before.splitlines()) + 1}"
+
+
+def cell(seen: list[Seen]) -> str:
+    """What was seen of one broker; for several scripts, of how many of them."""
+    parts = []
+    for each in sorted(seen, key=lambda each: -each.times):
+        count = f"{each.times} scripts: " if len(seen) > 1 or each.times > 1 else ""
+        measured = f" ({each.measured})" if each.measured else ""
+        parts.append(f"{count}[{each.says}]({page_of(each.test)}){measured}")
+    return "; ".join(parts)
+
+
+def lines_of(cells: Iterable[Iterable[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def by_broker(table: str, seen: list[Seen]) -> str:
+    """A column for each broker."""
+    titles = [broker.title for broker in BROKERS.values()]
+    cells = [["", *titles], ["---"] * (len(titles) + 1)]
+    for row, title in ROWS[table].items():
+        of_row = ([s for s in seen if s[:3] == (table, row, name)] for name in BROKERS)
+        cells.append([f"**{title}**", *map(cell, of_row)])
+    return lines_of(cells)
+
+
+def faults(seen: list[Seen]) -> str:
+    """A table for each broker, the rows are faults."""
+    parts = []
+    for name, broker in BROKERS.items():
+        table = [["fault", "what happens"], ["---"] * 2]
+        for row, title in ROWS["faults"].items():
+            of_row = [s for s in seen if s[:3] == ("faults", row, name)]
+            table.append([title, cell(of_row) if of_row else "there is none"])
+        parts.append(f"## {broker.title}\n\n{lines_of(table)}")
+    return "\n".join(parts)
+
+
+TABLES = {
+    "patterns": partial(by_broker, "patterns"),
+    "behaviours": partial(by_broker, "behaviours"),
+    "faults": faults,
+}
+
+
+def filled(page: str, seen: list[Seen]) -> str:
+    """The page with its tables, each between ``<!-- NAME -->`` and ``<!-- end -->``."""
+    return re.sub(
+        rf"(<!-- ({'|'.join(TABLES)}) -->\n\n).*?(\n<!-- end -->)",
+        lambda found: found[1] + TABLES[found[2]](seen) + found[3],
+        page,
+        flags=re.S,
+    )
+
+
+def main() -> None:
+    seen = read()
+    for path in PAGES:
+        path.write_text(filled(path.read_text(), seen))
+        print(f"Wrote {Path(path).relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

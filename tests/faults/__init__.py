@@ -1,0 +1,1 @@
+"""What goes wrong: with a broker, with a worker, with settings, with messages."""

@@ -1,0 +1,219 @@
+"""A broker that dies: SIGKILL, while consumers wait and while producers send."""
+
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from lab.broker import Report
+from tests.parameters import every_broker, path_of, scripts_of
+from tests.rows import ROWS
+from tests.support import PATIENCE, Tab, check_one_line, finish, run, start
+
+PROMISED_SECONDS = 10  # until any trouble with the broker is reported
+TRIES = 5  # until a broker dies in a run that takes a fifth of a second
+MANY = 10_000  # messages
+
+
+@every_broker
+def test_a_broker_that_dies_is_one_line(name, new_broker, record):
+    """Nobody is left waiting for a broker that is gone."""
+    broker = new_broker(name)
+    environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
+    running = []
+    for each in scripts_of(name):
+        if each.goes_on:
+            # One after the other: all at once would not reach the broker in time.
+            running.append(start(each.path, environment=environment))
+            ready = running[-1].stdout.readline()
+            assert "Press Ctrl-C to stop." in ready, finish(running[-1])
+    broker.instance.kill()
+    killed = time.monotonic()
+    for process in running:
+        ended = finish(process, max(0, killed + PROMISED_SECONDS - time.monotonic()))
+        check_one_line(
+            ended,
+            says=(f"python -m lab status {name}", f":{broker.client_port}"),
+            secret=broker.row.secret,
+        )
+
+    record(
+        "faults",
+        "dies",
+        name,
+        "every script that waits: one line that says so and names the cure, status 1",
+        f"{len(running)} scripts, the last after {time.monotonic() - killed:.1f} s",
+    )
+
+
+@every_broker
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_tasks_survive_the_end_of_the_broker(end, name, new_broker):
+    broker = new_broker(name)
+    sent = run(path_of(name, "producer"), environment=broker.environment).out
+    getattr(broker.instance, end)()
+    broker.instance.start(Report())
+    missing = {line.replace("Sent", "Finished") for line in sent}
+    with Tab(path_of(name, "consumer"), environment=broker.environment) as worker:
+        while missing:
+            line = worker.line()
+            assert line
+            missing.discard(line)
+
+
+def kill_at_work(broker) -> None:
+    """SIGKILL the broker as soon as it has the first payment, and without delay.
+
+    All payments are sent within a third of a second: there is no time to look for the
+    broker's processes, or to open a connection.
+    """
+    processes = broker.instance.processes()
+    # The connection ends with the broker, whatever that is called by its client.
+    with suppress(Exception), broker.row.count_payments(broker.settings) as count:
+        deadline = time.monotonic() + PATIENCE
+        while not count() and time.monotonic() < deadline:
+            pass
+        for process in processes:
+            process.kill()
+    broker.instance.kill()
+
+
+def payments_stored(broker) -> int:
+    with broker.row.count_payments(broker.settings) as count:
+        return count()
+
+
+@every_broker
+def test_confirmed_messages_survive_the_death_of_the_broker(name, new_broker):
+    broker = new_broker(name)
+    payments = broker.row.payments
+    asynchronous = path_of(name, "confirms_async_producer")
+    for command in (
+        [path_of(name, "confirms_producer")],
+        [asynchronous, "100"],
+        [asynchronous],
+    ):
+        ended = finish(start(*command, environment=broker.environment), 60)
+        assert ended.status == 0
+        assert ended.out[0].startswith(f"Confirmed {payments} payments")
+    broker.instance.kill()
+    broker.instance.start(Report())
+    assert payments_stored(broker) == 3 * payments
+
+
+def ten_times(path: Path, payments: int, folder: Path) -> tuple[Path, int]:
+    """A copy of the script that sends ten times as many payments, and their number."""
+    more = folder / f"{payments * 10}_payments.py"
+    text, found = re.subn(
+        rf"^(.*\bCOUNT = .*)\b{payments}$",
+        rf"\g<1>{payments * 10}",
+        path.read_text(),
+        flags=re.M,
+    )
+    assert found == 1
+    more.write_text(text)
+    return more, payments * 10
+
+
+@every_broker
+@pytest.mark.parametrize("window", ["1", "100", ""])
+def test_the_number_of_unconfirmed_messages_is_true(window, name, new_broker, tmp_path):
+    """The broker dies in mid-run: what was confirmed is there, and little else."""
+    path, payments = path_of(name, "confirms_async_producer"), ROWS[name].payments
+    for _ in range(TRIES):
+        broker = new_broker(name)
+        producer = start(path, window, environment=broker.environment)
+        kill_at_work(broker)
+        ended = finish(producer, 10)
+        if ended.status:
+            break
+        # It was done before the broker died.
+        path, payments = ten_times(path, payments, tmp_path)
+    assert ended.status == 1
+    (line,) = ended.error
+    assert f"python -m lab status {name}" in line
+    (count,) = ended.out
+    unconfirmed = int(count.removesuffix(f" of {payments} payments are not confirmed"))
+    assert 0 < unconfirmed <= payments
+    broker.instance.start(Report())
+    confirmed = payments - unconfirmed
+    on_their_way = int(window or payments)
+    assert confirmed <= payments_stored(broker) <= confirmed + on_their_way
+
+
+@every_broker
+def test_a_producer_that_waits_for_each_confirm_notices_the_end(name, new_broker):
+    broker = new_broker(name)
+    path = path_of(name, "confirms_producer")
+    producer = start(path, environment=broker.environment)
+    kill_at_work(broker)
+    ended = finish(producer, 10)
+    assert ended.status == 1
+    assert ended.out == []
+    (line,) = ended.error
+    assert f"python -m lab status {name}" in line
+
+
+@pytest.mark.timeout(400)
+@every_broker
+def test_of_10000_messages_none_is_lost(name, new_broker, record):
+    """Whatever has not been confirmed when the broker dies is sent once more."""
+    broker = new_broker(name)
+    client = broker.row.client
+    run(path_of(name, "producer"), environment=broker.environment)
+    payments = [f"payment {number}".encode() for number in range(MANY)]
+    processes = broker.instance.processes()
+    confirmed: set[bytes] = set()
+    errors = []
+
+    def note(payment: bytes) -> None:
+        confirmed.add(payment)
+        if len(confirmed) == MANY // 3:
+            for process in processes:
+                process.kill()
+
+    while missing := [each for each in payments if each not in confirmed]:
+        try:
+            client.send(broker.settings, missing, note)
+        except Exception as error:  # its client's own
+            errors.append(type(error).__name__)
+            assert len(errors) == 1, errors
+            broker.instance.kill()
+            broker.instance.start(Report())
+    assert errors
+    stored = [task for task in client.read_all(broker.settings) if task in confirmed]
+    assert set(stored) == set(payments)
+    twice = f"{len(stored) - MANY} are there twice"
+    record("faults", "killed", name, f"of {MANY:,} messages none is lost", twice)
+    record("behaviours", "duplicates", name, "none is lost", twice)
+    record(
+        "behaviours",
+        "mid-send",
+        name,
+        "learns it by an error; what is not confirmed has to be sent again",
+        errors[0],
+    )
+
+
+@pytest.mark.timeout(240)
+@every_broker
+def test_a_consumer_of_a_broker_that_is_started_again(name, new_broker, record):
+    broker = new_broker(name)
+    client = broker.row.client
+    run(path_of(name, "producer"), environment=broker.environment)
+    with client.consuming(broker.settings) as take:
+        while take(5):
+            pass
+        broker.instance.kill()
+        broker.instance.start(Report())
+        client.send(broker.settings, [b"after the restart"], lambda body: None)
+        try:
+            taken = take(60)
+        except Exception as error:  # its client's own
+            says, measured = "has to connect again", type(error).__name__
+        else:
+            assert taken == b"after the restart"
+            says, measured = "goes on: its client connects again by itself", ""
+    record("behaviours", "restart", name, says, measured)

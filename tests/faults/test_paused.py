@@ -1,0 +1,102 @@
+"""A broker that does not answer for a while: stopped with SIGSTOP."""
+
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from tests.parameters import every_broker, every_script, path_of
+from tests.support import Tab, finish, run, start, wait_until
+
+
+@pytest.fixture
+def frozen():
+    """A function that stops an instance's processes until the end of the test.
+
+    It returns a function that lets them go on before that.
+    """
+    stopped: list[psutil.Process] = []
+
+    def go_on() -> None:
+        while stopped:
+            with suppress(psutil.NoSuchProcess):
+                stopped.pop().resume()
+
+    def freeze(instance):
+        for process in instance.processes():
+            process.suspend()
+            stopped.append(process)
+        return go_on
+
+    yield freeze
+    go_on()
+
+
+def is_connected(tab: Tab, ports: set[int]) -> bool:
+    return any(
+        connection.raddr and connection.raddr.port in ports
+        for connection in psutil.Process(tab.child.pid).net_connections("tcp")
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@every_script
+def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen, record):
+    """A frozen broker holds every script, also those that end by themselves."""
+    broker = live(each.broker)
+    frozen(broker.instance)
+    with Tab(each.path, environment=broker.environment) as tab:
+        ports = {int(broker.settings[port.setting]) for port in broker.row.broker.ports}
+        wait_until(lambda: is_connected(tab, ports))
+        if ending == signal.SIGINT:
+            tab.press_ctrl_c()
+            assert tab.end() == (0, None, [])
+        else:
+            tab.child.kill(ending)
+            assert tab.end() == (None, ending, [])
+    record("faults", "frozen", each.broker, "it ends at once")
+
+
+@pytest.mark.timeout(240)
+@every_broker
+def test_a_pause_longer_than_the_heartbeat_loses_no_task(name, live, frozen, record):
+    """A worker with a task is at work when the broker stops answering."""
+    broker = live(name, settled=True)
+    environment = broker.environment | broker.row.heartbeat(broker.settings)
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
+    worker = start(path_of(name, "consumer"), environment=environment | unbuffered)
+    assert "Press Ctrl-C to stop." in worker.stdout.readline()
+    tasks = run(path_of(name, "producer"), environment=broker.environment).out
+    assert worker.stdout.readline().startswith("Encoding ")
+    go_on = frozen(broker.instance)
+    stopped = time.monotonic()
+    with suppress(subprocess.TimeoutExpired):
+        worker.wait(2 * broker.row.heartbeat_seconds)
+    seconds = time.monotonic() - stopped
+    go_on()
+    finished: set[str] = set()
+    ended = None
+    if worker.returncode is not None:
+        ended = finish(worker)
+        (line,) = ended.error
+        assert ended.status == 1
+        assert f"python -m lab status {name}" in line
+        finished.update(ended.out)
+        worker = start(path_of(name, "consumer"), environment=environment | unbuffered)
+    expected = {task.replace("Sent", "Finished") for task in tasks}
+    while not expected <= finished:
+        line = worker.stdout.readline().rstrip()
+        assert line, finish(worker)
+        finished.add(line)
+    record(
+        "faults",
+        "paused",
+        name,
+        "a worker ends with one line, and the next one does the rest; nothing is lost"
+        if ended
+        else "a worker goes on afterwards; nothing is lost",
+        f"after {seconds:.0f} s",
+    )

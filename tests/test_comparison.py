@@ -1,0 +1,233 @@
+"""How the brokers differ: the behaviours of docs/comparison.md, one test for each."""
+
+import re
+import select
+from collections import Counter
+
+import pexpect
+import pytest
+
+from lab.replay import Replay
+from lab.walkthrough import walkthroughs
+from tests import evidence
+from tests.parameters import every_broker, path_of, scripts_of
+from tests.rows import ROWS
+from tests.support import PATIENCE, Tab, run
+
+MIB = 1 << 20
+
+
+def heard_by(broker, rest: str):
+    """How the row makes this script print something."""
+    name = f"{broker.row.broker.name}_{rest}.py"
+    return next(each for each in broker.row.heard if each.script == name)
+
+
+@every_broker
+def test_who_keeps_what_is_done(name, live, record):
+    """All tasks are done, and somebody comes who has never been there."""
+    broker = live(name, settled=True)
+    tasks = run(path_of(name, "producer"), environment=broker.environment).out
+    with Tab(path_of(name, "consumer"), environment=broker.environment) as worker:
+        for _ in tasks:
+            worker.wait_for("Finished *")
+        worker.press_ctrl_c()
+        assert worker.end() == (0, None, [])
+    found = len(broker.row.client.read_all(broker.settings))
+    assert found in (0, len(tasks))
+    record("behaviours", "kept", name, "stays in the log" if found else "is gone")
+
+
+@every_broker
+def test_what_a_late_subscriber_gets(name, live, record):
+    broker = live(name, settled=True)
+    sent = run(path_of(name, "fanout_producer"), environment=broker.environment)
+    assert sent.status == 0
+    heard = heard_by(broker, "fanout_consumer")
+
+    def hears(*arguments: str) -> int:
+        """How many of the old ones, of which the broker may lose the order."""
+        path = path_of(name, "fanout_consumer")
+        with Tab(path, *arguments, environment=broker.environment) as tab:
+            assert tab.line()
+            heard.send(broker.settings, b"the new one")
+            new = heard.line.format(body="the new one")
+            lines = [tab.line()]
+            while new not in lines:
+                lines.append(tab.line())
+            tab.child.timeout = 3
+            try:
+                while True:
+                    lines.append(tab.line())
+            except pexpect.TIMEOUT:
+                return len(lines) - 1
+
+    says = "what is old, too" if hears() == len(sent.out) else "nothing old"
+    if broker.row.from_the_beginning:
+        argument = " ".join(broker.row.from_the_beginning)
+        assert says == "nothing old"
+        assert hears(argument) >= len(sent.out)
+        says = f"nothing old, or all if it asks for `{argument}`"
+    record("behaviours", "late", name, says)
+
+
+def next_line(*tabs: Tab) -> str:
+    """What one of them prints next, whichever is first."""
+    by_end = {tab.child.child_fd: tab for tab in tabs}
+    read = [tab for tab in tabs if "\n" in tab.child.buffer]
+    if not read:
+        ends, _, _ = select.select([*by_end], [], [], PATIENCE)
+        read = [by_end[end] for end in ends]
+    return read[0].line()
+
+
+@every_broker
+def test_order_with_two_consumers(name, live, record):
+    """Of six tracks the first takes longest: it ends first only if the others wait."""
+    broker = live(name, settled=True)
+
+    def keeps_order(consumer: tuple[str, ...], producer: tuple[str, ...]) -> bool:
+        path = path_of(name, "fifo_consumer")
+        with (
+            Tab(path, *consumer, environment=broker.environment) as one,
+            Tab(path, *consumer, environment=broker.environment) as other,
+        ):
+            assert one.line()
+            assert other.line()
+            run(
+                path_of(name, "fifo_producer"),
+                *producer,
+                environment=broker.environment,
+            )
+            begun, ended = [], []
+            while len(ended) < 6:
+                verb, _, track = next_line(one, other).partition(" ")
+                (ended if verb == "Played" else begun).append(track)
+        assert len(begun) == 6
+        return begun == ended and begun[0] == "long track 1"
+
+    assert keeps_order((), ())
+    consumer, producer = broker.row.without_order
+    assert not keeps_order(consumer, producer)
+    record(
+        "behaviours",
+        "order",
+        name,
+        f"kept by `{name}_fifo_consumer.py`, lost with its argument `{consumer[0]}`",
+    )
+
+
+@pytest.fixture
+def dead_letters(live):
+    """A function that replays the walkthrough; returns the lines of all tabs."""
+
+    def replay(name: str) -> list[str]:
+        broker = live(name, settled=True)
+        walkthrough = walkthroughs([name])[f"{name}/dead-letter"]
+        Replay(walkthrough, broker.environment).run()
+        return [line for tab in walkthrough.tabs for line in tab.lines()]
+
+    return replay
+
+
+@every_broker
+def test_what_becomes_of_an_expired_message(name, dead_letters, record):
+    lines = dead_letters(name)
+    if "Read request 3: expired in live_requests" in lines:
+        says = "is a dead letter"
+    elif "Gone from live_requests, no dead letter: 1 in all" in lines:
+        says = "is gone, no dead letter"
+    else:
+        assert not any("expired" in line for line in lines)
+        says = "there is none: a message has no time to live"
+    record("behaviours", "expiry", name, says)
+
+
+@every_broker
+def test_what_becomes_of_a_message_that_fails(name, dead_letters, record):
+    lines = dead_letters(name)
+    failed = [
+        line for line in lines if re.match(r"(Failed|Rejected) broken track 2", line)
+    ]
+    attempts = {line for line in failed if "attempt" in line} or {*failed}
+    assert any(line.startswith("Read broken track 2: ") for line in lines)
+    times = "time" if len(attempts) == 1 else "times"
+    record(
+        "behaviours",
+        "poison",
+        name,
+        f"is a dead letter when it has failed {len(attempts)} {times}",
+    )
+
+
+@every_broker
+def test_what_is_told_after_a_death(name, live, record):
+    broker = live(name, settled=True)
+    run(path_of(name, "producer"), environment=broker.environment)
+    says = broker.row.client.told_after_a_death(broker.settings)
+    record("behaviours", "count", name, says)
+
+
+@pytest.mark.timeout(300)
+@every_broker
+def test_the_largest_message(name, live, record):
+    """Found by halving, to a sixteenth of a MiB or to one percent; rounded."""
+    broker = live(name)
+    run(path_of(name, "producer"), environment=broker.environment)
+    send = heard_by(broker, "consumer").send
+
+    def fits(size: int) -> bool:
+        try:
+            send(broker.settings, bytes(size))
+        except Exception:  # the client's own
+            return False
+        return True
+
+    assert fits(MIB // 2)
+    low = MIB // 2
+    while fits(2 * low):
+        low *= 2
+    high = 2 * low
+    while high - low > max(MIB // 16, low // 100):
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    record(
+        "behaviours",
+        "largest",
+        name,
+        "what is larger is refused with an error",
+        f"{low / MIB:.0f} MiB are taken",
+    )
+
+
+# The page
+
+
+def test_the_pages_have_the_tables_of_the_evidence():
+    """Or else: python -m tests.evidence"""
+    seen = evidence.read()
+    for path in evidence.PAGES:
+        assert path.read_text() == evidence.filled(path.read_text(), seen)
+    for table, rows in evidence.ROWS.items():
+        page = "".join(path.read_text() for path in evidence.PAGES)
+        assert f"<!-- {table} -->" in page
+        assert rows.keys() == {each.row for each in seen if each.table == table}
+
+
+@every_broker
+def test_each_script_has_left_its_evidence(name):
+    """A run of some tests only would have written less."""
+    scripts = scripts_of(name)
+    waiting = sum(each.goes_on for each in scripts)
+    expected = {
+        "SIGINT": waiting,
+        "SIGTERM": waiting,
+        "frozen": 2 * len(scripts),
+        "elsewhere": len(scripts),
+        "bodies": sum(heard.takes_the_next for heard in ROWS[name].heard),
+    }
+    found = Counter()
+    for seen in evidence.read():
+        if seen.broker == name and seen.row in expected:
+            found[seen.row] += seen.times
+    assert found == expected

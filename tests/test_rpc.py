@@ -1,0 +1,98 @@
+"""What the request/reply of every broker promises: nobody is left waiting."""
+
+import time
+
+import pytest
+
+from tests.parameters import every_broker, path_of
+from tests.support import Tab, finish, run, start
+
+DEADLINE = 5  # seconds, of the RPC client
+
+
+@pytest.fixture
+def rpc(live):
+    """A function that starts a client and, for it, a server of the test's own."""
+
+    def begin(name: str, *arguments: str):
+        broker = live(name)
+        client = path_of(name, "rpc_client")
+        return broker.row.rpc_server(broker.settings), lambda: start(
+            client, *arguments, environment=broker.environment
+        )
+
+    return begin
+
+
+@every_broker
+def test_rpc_ignores_a_stale_reply(name, rpc):
+    served, ask = rpc(name, "Night Train")
+    with served as server:
+        client = ask()
+        server.wait_for_request()
+        server.reply("not for you", stale=True)
+        server.reply("for you")
+        ended = finish(client)
+    assert ended.status == 0
+    assert ended.out == ["Requested Night Train", "Received Night Train: for you"]
+
+
+@every_broker
+def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
+    served, ask = rpc(name)
+    with served as server:
+        client = ask()
+        server.wait_for_request()
+        began = time.monotonic()
+        while client.poll() is None:
+            assert time.monotonic() < began + 2 * DEADLINE
+            server.reply("not for you", stale=True)
+            time.sleep(1)  # one every second: what a deadline per event falls for
+        ended = finish(client)
+    # The wait began a little before the request was seen, and is looked at each second.
+    assert DEADLINE - 1 <= time.monotonic() - began <= DEADLINE + 3
+    assert ended.status == 1
+    assert ended.error == [
+        f"No reply within 5 seconds. Is {name}_rpc_server.py running?"
+    ]
+
+
+@every_broker
+def test_rpc_without_a_server_takes_five_seconds(name, live):
+    """From its request on: on a busy machine, Python may take seconds to start."""
+    broker = live(name, settled=True)
+    environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
+    client = start(path_of(name, "rpc_client"), environment=environment)
+    assert client.stdout.readline() == "Requested Night Train\n"
+    began = time.monotonic()
+    ended = finish(client)
+    assert DEADLINE - 0.5 <= time.monotonic() - began <= DEADLINE + 4
+    assert ended.status == 1
+    assert len(ended.error) == 1
+
+
+@every_broker
+def test_rpc_error_answer_is_one_line_and_status_1(name, live):
+    broker = live(name, settled=True)
+    with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
+        assert server.line()
+        client = path_of(name, "rpc_client")
+        ended = run(client, "Lost Song", environment=broker.environment)
+    assert ended.status == 1
+    assert ended.error == ["Unknown track: Lost Song"]
+
+
+@every_broker
+def test_rpc_each_client_gets_its_own_reply(name, live):
+    broker = live(name, settled=True)
+    client = path_of(name, "rpc_client")
+    with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
+        assert server.line()
+        titles = "Night Train", "Harbour Lights", "Night Train"
+        clients = [
+            start(client, title, environment=broker.environment) for title in titles
+        ]
+        for title, each in zip(titles, clients, strict=True):
+            ended = finish(each)
+            assert ended.status == 0
+            assert ended.out[1].startswith(f"Received {title}: ")
