@@ -41,6 +41,7 @@ LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
 # PopAckConstants.java. A note is read when its time has come, and acted upon at most so
 # many seconds later.
 TAKEN, ACT_SECONDS = "rmq_sys_REVIVE_LOG_", 4
+COUNTED_SECONDS = 1  # until a note is counted; measured: a tenth of that
 SETTLE_SECONDS = 30  # the longest that a message is hidden, and some more
 # RocketMQ forgets the attempts of an ordered group that is gone each 10 seconds.
 FORGET_SECONDS = 11
@@ -301,6 +302,7 @@ def wait_for_notes(connection: Remoting) -> None:
     after SETTLE_SECONDS: if others consume then, what is noted is theirs. The second
     wait is for one who has just left.
     """
+    time.sleep(COUNTED_SECONDS)  # or what was taken just now would be overlooked
     for _ in range(2):
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
