@@ -54,6 +54,12 @@ def script(name: str) -> Script:
     return next(each for each in SCRIPTS if each.name == name)
 
 
+def settings_block(script: Script) -> str:
+    """From ``load_dotenv()`` to the next blank line."""
+    text = script.path.read_text()
+    return re.search(r"^load_dotenv\(\)\n.*?\n\n", text, re.M | re.S)[0]
+
+
 class Tab:
     """A script in a pseudo-terminal."""
 

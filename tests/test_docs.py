@@ -18,6 +18,7 @@ from lab.broker import ROOT, Broker, fill
 from lab.brokers import BROKERS
 from lab.jars import LOCKS, read_lock
 from lab.walkthrough import walkthroughs
+from tests import evidence
 from tests.support import SCRIPTS
 
 DOCS = ROOT / "docs"
@@ -190,6 +191,11 @@ def test_the_front_page_has_nine_patterns_on_each_broker():
     assert [cell.content for cell in table[0][1:]] == [
         b.title for b in BROKERS.values()
     ]
+    natively = {
+        (seen.row, seen.broker): seen.says.startswith("native")
+        for seen in evidence.read()
+        if seen.table == "patterns"
+    }
     found = set()
     for pattern, *cells in table[1:]:
         slug = pattern.content.lower().replace(" ", "-")
@@ -197,8 +203,10 @@ def test_the_front_page_has_nine_patterns_on_each_broker():
         assert [targets(cell) for cell in cells] == [
             [f"{name}/README.md#{slug}"] for name in BROKERS
         ]
-        for name in BROKERS:
+        for name, cell in zip(BROKERS, cells, strict=True):
             assert f"{name}/{slug}" in WALKTHROUGHS
+            (word,) = [part.content for part in cell.children if part.type == "text"]
+            assert (word == "broker") is natively[slug, name]
     assert found == NINE
 
 
@@ -211,9 +219,10 @@ def is_of_the_nine(path: Path, broker: str) -> bool:
 
 
 @every_broker
-def test_the_front_page_links_to_the_scripts_of_the_nine_patterns(broker):
-    text = section(FRONT_PAGE, "The scripts, side by side")
-    linked = set(re.findall(rf"\[{broker.title}\]\(({broker.name}/\w+\.py)\)", text))
+def test_the_scripts_of_the_nine_patterns_stand_side_by_side(broker):
+    text = (DOCS / "scripts.md").read_text()
+    link = rf"\[{broker.title}\]\(\.\./({broker.name}/\w+\.py)\)"
+    linked = set(re.findall(link, text))
     scripts = [each.path for each in SCRIPTS if each.broker == broker.name]
     wanted = {
         str(path.relative_to(ROOT))

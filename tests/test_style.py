@@ -20,7 +20,7 @@ from lab.cli import main
 from lab.walkthrough import slug, walkthroughs
 from tests.parameters import every_broker, every_script
 from tests.rows import ROWS
-from tests.support import SCRIPTS
+from tests.support import SCRIPTS, settings_block
 
 LINES_OF_CODE = 60
 LINES_OF_DOCSTRING = 18
@@ -81,12 +81,6 @@ COMMANDS = {
 
 def docstring(script) -> str:
     return ast.get_docstring(ast.parse(script.path.read_text()), clean=False)
-
-
-def settings_block(script) -> str:
-    return re.search(
-        r"^load_dotenv\(\)\n.*?\n\n", script.path.read_text(), re.M | re.S
-    )[0]
 
 
 def class_block(script) -> str:
@@ -189,7 +183,7 @@ def test_it_stands_in_its_readme(each):
 @every_broker
 def test_every_script_of_the_readme_exists(name):
     known = {each.name for each in SCRIPTS}
-    for readme in (ROOT / "README.md", BROKERS[name].folder / "README.md"):
+    for readme in (ROOT / "docs" / "scripts.md", BROKERS[name].folder / "README.md"):
         named = set(re.findall(rf"\b{name}_\w+\.py\b", readme.read_text()))
         assert named
         assert named <= known
