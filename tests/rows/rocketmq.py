@@ -368,4 +368,5 @@ ROCKETMQ = Row(
     without_order=(("plain",), ("plain",)),
     active_player=False,  # who asks first gets the next track
     open_ports=3,  # the proxy's two and the broker's for copies of its data
+    raises_plain_exceptions=True,
 )
