@@ -55,11 +55,15 @@ OWN_GROUPS = (
 OWN_GROUP_BEGINS = ("CID_", "rmq_sys_", "RMQ_SYS_")
 
 
+# As in the scripts: of several host names their client takes none.
+ADDRESSES = re.compile(r"[^:;]+:\d+|[\d.]+:\d+(;[\d.]+:\d+)*")
+
+
 def split(settings: Mapping[str, str], name: str) -> list[Endpoint]:
-    pairs = [each.strip().rpartition(":") for each in settings[name].split(";")]
-    if not all(host and port.isdecimal() for host, _, port in pairs):
+    if not ADDRESSES.fullmatch(settings[name]):
         raise LabError(f"{name} is malformed. Write it as .env.example does.")
-    return [Endpoint(host, int(port)) for host, _, port in pairs]
+    pairs = (each.split(":") for each in settings[name].split(";"))
+    return [Endpoint(host, int(port)) for host, port in pairs]
 
 
 def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:

@@ -254,7 +254,12 @@ ROCKETMQ = Row(
                 ("ROCKETMQ_ENDPOINTS is malformed", ".env.example"),
                 "ROCKETMQ_ENDPOINTS is malformed",
             )
-            for number, bad in enumerate(("localhost", "localhost:port"))
+            for number, bad in enumerate(
+                (
+                    *("localhost", "localhost:port", "[::1]:8081"),
+                    *("localhost:8081;127.0.0.1:8081", "localhost:8081;"),
+                )
+            )
         ),
     ),
     secret=None,
