@@ -27,7 +27,7 @@ test-faults: $(VENV)/ready
 	$(RUN) -m pytest -n 3 tests/faults
 
 evidence: $(VENV)/ready
-	$(RUN) -m pytest -n 3 --record
+	$(RUN) -m pytest -n 3 --record -m evidence
 	$(RUN) -m tests.evidence
 
 test-rabbitmq-4.3: $(VENV)/ready

@@ -73,17 +73,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     if config.getoption("--live"):
         others = [item for item in items if not item.get_closest_marker("live")]
-        deselect(config, items, others)
-    if config.getoption("--record"):
-        deselect(config, items, [i for i in items if "record" not in i.fixturenames])
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+    for item in items:
+        if "record" in item.fixturenames:
+            item.add_marker("evidence")
     # One broker's tests after the other's: each process has one at a time to run.
     names = list(BROKERS)
     items.sort(key=lambda item: broker_index(item.nodeid, names))
-
-
-def deselect(config: pytest.Config, items: list, others: list) -> None:
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in others]
 
 
 def broker_index(test: str, names: list[str]) -> int:
