@@ -6,6 +6,7 @@ import queue
 import time
 import uuid
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from rocketmq import (
@@ -216,9 +217,8 @@ class Client:
         unsent, on_their_way = deque(bodies), {}
         answered, failed = queue.Queue(), []
         with started(Producer(configuration(settings), [TASKS])) as producer:
-            while on_their_way or (unsent and not failed):
-                room = len(on_their_way) < ON_THEIR_WAY and answered.empty()
-                if unsent and room and not failed:
+            while unsent or on_their_way:
+                if unsent and len(on_their_way) < ON_THEIR_WAY and answered.empty():
                     message = Message()
                     message.topic, message.body = TASKS, unsent.popleft()
                     receipt = producer.send_async(message)
@@ -229,6 +229,7 @@ class Client:
                 body = on_their_way.pop(receipt)
                 if error := receipt.exception():
                     failed.append(error)
+                    unsent.clear()
                 else:
                     confirmed(body)
         if failed:
@@ -238,12 +239,14 @@ class Client:
         group = f"auditors-{uuid.uuid4()}"
         with broker_connection(settings) as connection:
             connection.ask(UPDATE_GROUP, {"groupName": group, "consumeEnable": True})
-        found = []
-        with consuming(settings, group, TASKS) as consumer:
-            while len(found) < kept(settings, TASKS):
+        found, count = [], kept(settings, TASKS)
+        with (
+            consuming(settings, group, TASKS) as consumer,
+            ThreadPoolExecutor(32) as threads,  # one after the other takes 9 ms each
+        ):
+            while len(found) < count:
                 messages = receive(consumer, 32)
-                for message in messages:
-                    consumer.ack(message)
+                list(threads.map(consumer.ack, messages))
                 found += [message.body for message in messages]
         BROKER.delete(settings, [Thing("consumer group", group)])
         return found
@@ -274,7 +277,7 @@ class Client:
                 for message in receive(consumer):
                     consumer.ack(message)
                     if message.message_id == task.message_id:
-                        return told(flag=True, count=message.delivery_attempt)
+                        return told(flag=False, count=message.delivery_attempt)
 
 
 def endpoints(value: str) -> dict[str, str]:
