@@ -173,7 +173,7 @@ def test_what_is_told_after_a_death(name, live, record):
 @every_broker
 def test_the_largest_message(name, new_broker, monkeypatch, record):
     """Found by halving, to a sixteenth of a MiB or to one percent; rounded."""
-    # Java's heap is ActiveMQ's limit where it is as small as the lab's. This is its own.
+    # With the lab's small heap, memory would be ActiveMQ's limit. This is its own.
     monkeypatch.setattr("lab.local.INHERITED", (*INHERITED, "_JAVA_OPTIONS"))
     monkeypatch.setenv("_JAVA_OPTIONS", "-Xmx1g")
     broker = new_broker(name)
