@@ -68,11 +68,11 @@ def main():
     send(connection, inbox, "royaltys", "payment to nobody")
     print("Confirmed, in a new queue that nobody reads: payment to nobody")
     soon = int(time.time() * 1000) + 500  # the queue is empty again when this runs next
-    send(connection, inbox, "small_royalties", "payment that fills it", expires=soon)
     try:
-        send(connection, inbox, "small_royalties", "payment too many", expires=soon)
+        for payment in "payment that fills it", "payment too many":
+            send(connection, inbox, "small_royalties", payment, expires=soon)
     except stomp.exception.StompException:
-        print("Refused by ActiveMQ: payment too many")
+        print(f"Refused by ActiveMQ: {payment}")
     connection.disconnect()
 
 

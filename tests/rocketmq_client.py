@@ -1,16 +1,39 @@
 """A RocketMQ client for the tests: it receives and acknowledges; and sets topics."""
 
+import logging
 from contextlib import contextmanager
 
-from rocketmq import FilterExpression, Message, SimpleConsumer
+from rocketmq import (
+    ClientConfiguration,
+    Credentials,
+    FilterExpression,
+    Message,
+    SimpleConsumer,
+)
 from rocketmq.v5.exception import InternalErrorException
 
 from lab.brokers.rocketmq import broker
 from lab.remoting import UPDATE_TOPIC
-from tests.rows.rocketmq import configuration, started
 from tests.rows.row import Settings
 
+log = logging.getLogger("rocketmq-python-client")
+log.handlers[0].close()  # a file in the user's home
+log.handlers = [logging.NullHandler()]
+
 NOT_READY = "settings"  # in what the proxy says while it does not know a consumer
+
+
+@contextmanager
+def started(client):
+    client.startup()
+    try:
+        yield client
+    finally:
+        client.shutdown()
+
+
+def configuration(settings: Settings) -> ClientConfiguration:
+    return ClientConfiguration(settings["ROCKETMQ_ENDPOINTS"], Credentials())
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_a_message_that_is_not_persistent_can_die_too(activemq):
     wait_until(lambda: waiting(activemq, "DLQ.uploads") == 1)
 
 
-def test_the_filter_of_headers_is_in_activemq(activemq):
+def test_the_filter_of_headers_is_in_activemq(activemq, record):
     """What does not match is not dispatched: by ActiveMQ's own counter."""
     command = path("headers_consumer"), "all", "format=pdf", "language=fr"
     with Tab(*command, environment=activemq.environment) as tab:
@@ -107,6 +107,7 @@ def test_the_filter_of_headers_is_in_activemq(activemq):
         )
         (subscription,) = answer["value"].values()
         assert subscription["DispatchedCounter"] == 1
+    record("behaviours", "filter", "activemq", "the broker")
 
 
 @pytest.mark.parametrize("name", ["2nd", "and", "a b"])

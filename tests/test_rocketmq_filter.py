@@ -136,7 +136,7 @@ def test_a_header_with_a_name_that_sql_has_is_one_line(rocketmq):
     assert ended.error == ["RocketMQ takes a NAME for a word of SQL. Try another one."]
 
 
-def test_rocketmq_itself_picks_the_booklets(rocketmq):
+def test_rocketmq_itself_picks_the_booklets(rocketmq, record):
     """By its own counters: for each booklet handed to one group, three to the other."""
 
     def handed_out(group: str) -> int:
@@ -169,6 +169,7 @@ def test_rocketmq_itself_picks_the_booklets(rocketmq):
         # What was passed over is dealt with, too.
         for group in ("booklets_all", "booklets_any"):
             wait_until(lambda group=group: waiting(rocketmq.settings, group) == 0)
+    record("behaviours", "filter", "rocketmq", "the broker")
 
 
 def test_two_wishes_in_one_group_lose_messages(rocketmq):

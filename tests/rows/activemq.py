@@ -2,8 +2,9 @@
 
 import queue
 import uuid
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import stomp
 
@@ -11,8 +12,20 @@ from lab.broker import Thing
 from lab.brokers.activemq import ACTIVEMQ as BROKER
 from lab.brokers.activemq import BROKER as OBJECT
 from lab.brokers.activemq import contents, endpoints, jolokia
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from tests.rows.row import (
+    ON_THEIR_WAY,
+    Alone,
+    BadSetting,
+    Heard,
+    Row,
+    Settings,
+    Usage,
+    told,
+)
 from tests.support import PATIENCE
+
+TASKS = Thing("queue", "music_tasks")
+TASKS_QUEUE = f"/queue/{TASKS.name}"
 
 
 class Connection(queue.Queue, stomp.ConnectionListener):
@@ -28,9 +41,14 @@ class Connection(queue.Queue, stomp.ConnectionListener):
         self.connection.connect(*login)
         self.take("CONNECTED")
 
+    def on_disconnected(self) -> None:
+        self.put(None)
+
     def take(self, command: str, seconds: float = PATIENCE):
         """The next frame. Raises AssertionError where it is another command."""
         frame = self.get(timeout=seconds)
+        if frame is None:  # nothing comes any more: sending would raise the same
+            raise stomp.exception.NotConnectedException
         assert frame.cmd == command, frame.body
         return frame
 
@@ -39,9 +57,11 @@ class Connection(queue.Queue, stomp.ConnectionListener):
         self.connection.send(destination, body, headers=headers, receipt="sent")
         self.take("RECEIPT")
 
-    def subscribe(self, destination: str, **headers: str) -> None:
+    def subscribe(self, destination: str, ack: str = "auto", **headers: str) -> None:
         """Return when ActiveMQ counts this consumer."""
-        self.connection.subscribe(destination, "1", headers=headers, receipt="ready")
+        self.connection.subscribe(
+            destination, "1", ack, headers=headers, receipt="ready"
+        )
         self.take("RECEIPT")
 
 
@@ -81,13 +101,14 @@ def things(settings: Settings) -> set[Thing]:
     return consumers | {each.thing for each in contents(settings)}
 
 
+def waiting(settings: Settings, thing: Thing) -> int:
+    """How many messages ActiveMQ counts there, also those that a consumer has."""
+    return sum(c.messages for c in contents(settings) if c.thing == thing)
+
+
 @contextmanager
 def count_payments(settings: Settings):
-    def count() -> int:
-        royalties = Thing("queue", "royalties")
-        return sum(c.messages for c in contents(settings) if c.thing == royalties)
-
-    yield count
+    yield lambda: waiting(settings, Thing("queue", "royalties"))
 
 
 class Server:
@@ -117,6 +138,62 @@ def rpc_server(settings: Settings):
 
 class Client:
     """As ``tests.rows.row.Client``."""
+
+    def send(self, settings, bodies, confirmed) -> None:
+        unsent, unconfirmed = deque(bodies), deque()
+        with client_of(settings) as client:
+            while unsent or unconfirmed:
+                if unsent and len(unconfirmed) < ON_THEIR_WAY and client.empty():
+                    client.connection.send(
+                        TASKS_QUEUE, unsent[0], persistent="true", receipt="stored"
+                    )
+                    unconfirmed.append(unsent.popleft())
+                else:
+                    client.take("RECEIPT")  # in the order of the messages
+                    confirmed(unconfirmed.popleft())
+
+    def read_all(self, settings) -> list[bytes]:
+        found = []
+        with self.consuming(settings) as take:
+            # What has been dispatched is counted until its acknowledgement.
+            while waiting(settings, TASKS):
+                while (body := take(0.5)) is not None:
+                    found.append(body)
+        return found
+
+    @contextmanager
+    def consuming(self, settings):
+        client = Connection(settings)
+        client.subscribe(TASKS_QUEUE, "client-individual")
+
+        def take(seconds: float) -> bytes | None:
+            try:
+                message = client.take("MESSAGE", seconds)
+            except queue.Empty:
+                return None
+            client.connection.ack(message.headers["ack"])
+            return message.body
+
+        yield take
+        with suppress(stomp.exception.StompException, OSError):
+            client.connection.disconnect()
+
+    def told_after_a_death(self, settings) -> str:
+        def first(client: Connection):
+            client.subscribe(TASKS_QUEUE, "client-individual")
+            return client.take("MESSAGE")
+
+        dead = Connection(settings)
+        task = first(dead)
+        dead.connection.transport.disconnect_socket()
+        with client_of(settings) as client:
+            again = first(client)
+        assert again.body == task.body
+        count = again.headers.get("JMSXDeliveryCount")
+        return told(
+            flag=again.headers.get("redelivered") == "true",
+            count=count and int(count),
+        )
 
 
 def hosts(value: str) -> dict[str, str]:

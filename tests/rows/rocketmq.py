@@ -1,14 +1,15 @@
 """RocketMQ's row."""
 
 import itertools
-import logging
 import math
+import queue
 import time
+import uuid
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 from rocketmq import (
-    ClientConfiguration,
-    Credentials,
     FilterExpression,
     Message,
     Producer,
@@ -20,26 +21,23 @@ from rocketmq.v5.exception import InternalErrorException
 
 from lab.broker import Thing
 from lab.brokers.rocketmq import ROCKETMQ as BROKER
+from lab.brokers.rocketmq import broker as broker_connection
 from lab.brokers.rocketmq import contents
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from lab.remoting import UPDATE_GROUP
+from tests.rocketmq_client import configuration, consuming, receive, started
+from tests.rows.row import (
+    ON_THEIR_WAY,
+    Alone,
+    BadSetting,
+    Heard,
+    Row,
+    Settings,
+    Usage,
+    told,
+)
 from tests.support import wait_until
 
-log = logging.getLogger("rocketmq-python-client")
-log.handlers[0].close()  # a file in the user's home
-log.handlers = [logging.NullHandler()]
-
-
-@contextmanager
-def started(client):
-    client.startup()
-    try:
-        yield client
-    finally:
-        client.shutdown()
-
-
-def configuration(settings: Settings) -> ClientConfiguration:
-    return ClientConfiguration(settings["ROCKETMQ_ENDPOINTS"], Credentials())
+TASKS, WORKERS = "music_tasks", "encoders"
 
 
 def send(settings: Settings, topic: str, *bodies: bytes, change=lambda message: None):
@@ -162,15 +160,15 @@ def things(settings: Settings) -> set[Thing]:
     return {thing for thing in found if not thing.name.startswith("%RETRY%")}
 
 
+def kept(settings: Settings, topic: str) -> int:
+    """How many messages are there: a topic's offsets are the broker's own count."""
+    found = {content.thing: content.messages for content in contents(settings)}
+    return found.get(Thing("topic", topic)) or 0
+
+
 @contextmanager
 def count_payments(settings: Settings):
-    """A topic's offsets are the broker's own count."""
-
-    def count() -> int:
-        kept = {content.thing: content.messages for content in contents(settings)}
-        return kept.get(Thing("topic", "royalties")) or 0
-
-    yield count
+    yield lambda: kept(settings, "royalties")
 
 
 class Server:
@@ -214,6 +212,72 @@ def rpc_server(settings: Settings):
 
 class Client:
     """As ``tests.rows.row.Client``."""
+
+    def send(self, settings, bodies, confirmed) -> None:
+        unsent, on_their_way = deque(bodies), {}
+        answered, failed = queue.Queue(), []
+        with started(Producer(configuration(settings), [TASKS])) as producer:
+            while unsent or on_their_way:
+                if unsent and len(on_their_way) < ON_THEIR_WAY and answered.empty():
+                    message = Message()
+                    message.topic, message.body = TASKS, unsent.popleft()
+                    receipt = producer.send_async(message)
+                    on_their_way[receipt] = message.body
+                    receipt.add_done_callback(answered.put)
+                    continue
+                receipt = answered.get()
+                body = on_their_way.pop(receipt)
+                if error := receipt.exception():
+                    failed.append(error)
+                    unsent.clear()
+                else:
+                    confirmed(body)
+        if failed:
+            raise failed[0]
+
+    def read_all(self, settings) -> list[bytes]:
+        group = f"auditors-{uuid.uuid4()}"
+        with broker_connection(settings) as connection:
+            connection.ask(UPDATE_GROUP, {"groupName": group, "consumeEnable": True})
+        found, count = [], kept(settings, TASKS)
+        with (
+            consuming(settings, group, TASKS) as consumer,
+            ThreadPoolExecutor(32) as threads,  # one after the other takes 9 ms each
+        ):
+            while len(found) < count:
+                messages = receive(consumer, 32)
+                list(threads.map(consumer.ack, messages))
+                found += [message.body for message in messages]
+        BROKER.delete(settings, [Thing("consumer group", group)])
+        return found
+
+    @contextmanager
+    def consuming(self, settings):
+        with consuming(settings, WORKERS, TASKS) as consumer:
+            early = receive(consumer)  # only now the proxy knows it
+
+            def take(seconds: float) -> bytes | None:
+                deadline = time.monotonic() + seconds
+                while time.monotonic() < deadline:
+                    for message in early or consumer.receive(1, 10) or ():
+                        early.clear()
+                        consumer.ack(message)
+                        return message.body
+                return None
+
+            yield take
+
+    def told_after_a_death(self, settings) -> str:
+        with consuming(settings, WORKERS, TASKS) as dead:
+            while not (received := receive(dead)):
+                pass
+        (task,) = received
+        with consuming(settings, WORKERS, TASKS) as consumer:
+            while True:
+                for message in receive(consumer):
+                    consumer.ack(message)
+                    if message.message_id == task.message_id:
+                        return told(flag=False, count=message.delivery_attempt)
 
 
 def endpoints(value: str) -> dict[str, str]:
