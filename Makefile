@@ -1,6 +1,8 @@
 # make demo                            the work queue on RabbitMQ, in three tabs
 # make demo PATTERN=rabbitmq/fanout    another walkthrough
 # make test                            every walkthrough and every bad input
+# make test-faults                     what happens when something is killed or refused
+# make evidence                        the tables in docs/, from a run of their tests
 # make test-rabbitmq-4.3               the same for RabbitMQ 4.3; needs Debian and root
 # make test-docker                     docker-compose.yml; needs Docker, or Debian and root
 # make bench                           figures: times, memory, messages per second
@@ -12,14 +14,21 @@ BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-rabbitmq-4.3 test-docker bench lint
+.PHONY: demo test test-faults evidence test-rabbitmq-4.3 test-docker bench lint
 
 demo: $(VENV)/ready
 	@$(RUN) -m lab up $(BROKER)
 	@$(RUN) -m lab run $(PATTERN)
 
 test: $(VENV)/ready
-	$(RUN) -m pytest -n 3
+	$(RUN) -m pytest -n 3 --ignore tests/faults
+
+test-faults: $(VENV)/ready
+	$(RUN) -m pytest -n 3 tests/faults
+
+evidence: $(VENV)/ready
+	$(RUN) -m pytest -n 3 --record -m evidence
+	$(RUN) -m tests.evidence
 
 test-rabbitmq-4.3: $(VENV)/ready
 	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 4 -k rabbitmq
@@ -34,6 +43,7 @@ bench: $(VENV)/ready
 	$(RUN) benchmarks/bench_pulsar.py
 	$(RUN) benchmarks/bench_activemq.py
 	$(RUN) benchmarks/bench_rocketmq.py
+	$(RUN) benchmarks/bench_all.py
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,16 +47,24 @@ class Measured(NamedTuple):
 @contextmanager
 def broker_of_its_own(name: str) -> Iterator[Measured]:
     """On free ports, in a folder that goes at the end, as does the broker."""
-    broker = BROKERS[name]
-    numbers = map(str, free_ports(len(broker.ports)))
-    ports = dict(zip(broker.default_ports, numbers, strict=True))
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**ports, **broker.addresses_on(ports), "LAB_HOME": home}
-        instance = Instance(broker, Path(home).resolve() / name, environment)
-        try:
-            yield Measured(broker, instance, environment)
-        finally:
-            instance.stop()
+    with brokers_of_their_own(name) as (measured,):
+        yield measured
+
+
+@contextmanager
+def brokers_of_their_own(*names: str) -> Iterator[list[Measured]]:
+    """The same for several, in one folder."""
+    with tempfile.TemporaryDirectory() as home, ExitStack() as at_the_end:
+        found = []
+        for name in names:
+            broker = BROKERS[name]
+            numbers = map(str, free_ports(len(broker.ports)))
+            ports = dict(zip(broker.default_ports, numbers, strict=True))
+            environment = {**ports, **broker.addresses_on(ports), "LAB_HOME": home}
+            instance = Instance(broker, Path(home).resolve() / name, environment)
+            at_the_end.callback(instance.stop)
+            found.append(Measured(broker, instance, environment))
+        yield found
 
 
 def seconds(work: Callable[[], object]) -> float:

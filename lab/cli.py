@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -146,29 +147,99 @@ def progress(title: str) -> Iterator[Report]:
 )
 def up(brokers: list[Broker], use_docker: bool | None) -> None:
     """Start brokers and wait until they answer. Without a name: all."""
-    for broker in brokers:
-        here = instance(broker)
-        version, how = bring_up(here, use_docker)
-        say(f"{broker.title} {version} is up on {where(here)}, {how}.", "green")
-        if broker.page and (
-            not broker.page_needs_docker or docker.running(broker, here.settings)
-        ):
-            say(f"Its page in the browser: {fill(broker.page, here.settings)}")
+    instances = [instance(broker) for broker in brokers]
+    if use_docker is None:
+        use_docker = docker.engine_answers()
+    if use_docker or len(instances) == 1:
+        for here in instances:
+            say_it_is_up(here, *bring_up(here, use_docker))
+    else:
+        bring_up_together(instances)
 
 
-def bring_up(here: Instance, use_docker: bool | None) -> tuple[str, str]:
-    """Start a broker unless it is up; returns its version and who runs it."""
+def say_it_is_up(here: Instance, version: str, how: str) -> None:
+    broker = here.broker
+    say(f"{broker.title} {version} is up on {where(here)}, {how}.", "green")
+    if broker.page and (
+        not broker.page_needs_docker or docker.running(broker, here.settings)
+    ):
+        say(f"Its page in the browser: {fill(broker.page, here.settings)}")
+
+
+def bring_up_together(instances: list[Instance]) -> None:
+    """Start local brokers at the same time: each of them mostly waits.
+
+    One that fails stops no other; raises the first LabError at the end.
+    """
+    failures: list[LabError] = []
+    startable = []
+    for here in instances:
+        try:
+            if not answers(here):
+                here.values(Progress())  # downloads, one after the other
+            startable.append(here)
+        except LabError as failure:
+            failures.append(failure)
+    with progress("Starting"), ThreadPoolExecutor() as pool:
+        starts = {
+            pool.submit(bring_up, here, False, show=steps_only): here
+            for here in startable
+        }
+        try:
+            for done in as_completed(starts):
+                try:
+                    say_it_is_up(starts[done], *done.result())
+                except LabError as failure:
+                    failures.append(failure)
+        except BaseException:  # Ctrl-C
+            # Objects of their own: those that start must see that their broker ends.
+            unfinished = [
+                instance(here.broker)
+                for start, here in starts.items()
+                if not start.done()
+            ]
+            for here in unfinished:
+                here.stop()
+            wait(starts)
+            for here in unfinished:
+                here.stop()  # what has been launched in the meantime
+            raise
+    for failure in failures[1:]:
+        say(sentence(str(failure)), "red", to=errors)
+    if failures:
+        raise failures[0]
+
+
+def answers(here: Instance) -> bool:
+    try:
+        here.broker.probe(here.settings)
+    except Unavailable:
+        return False
+    return True
+
+
+@contextmanager
+def steps_only(title: str) -> Iterator[Report]:
+    """As ``progress``, where somebody else shows the moving sign."""
+    yield Progress()
+
+
+def bring_up(here: Instance, use_docker: bool, *, show=progress) -> tuple[str, str]:
+    """Start a broker unless it is up; returns its version and who runs it.
+
+    ``show`` makes a report of the steps from a title.
+    """
     with here.locked():
-        return bring_up_alone(here, use_docker)
+        return bring_up_alone(here, use_docker, show)
 
 
-def bring_up_alone(here: Instance, use_docker: bool | None) -> tuple[str, str]:
+def bring_up_alone(here: Instance, use_docker: bool, show) -> tuple[str, str]:
     broker = here.broker
     how = started_by_lab(here)
     if not how:
         here.stop()  # what has outlived the broker, or a broker on another port
     if how:
-        with progress(f"Waiting for {broker.title}"):
+        with show(f"Waiting for {broker.title}"):
             return here.wait_until_ready(), f"{how}, as before"
     try:
         return broker.probe(here.settings), "not started by the lab"
@@ -176,11 +247,11 @@ def bring_up_alone(here: Instance, use_docker: bool | None) -> tuple[str, str]:
         if not error.refused:
             raise
     check_address(here)
-    if use_docker or (use_docker is None and docker.engine_answers()):
+    if use_docker:
         here.check_ports()
         docker.up(broker, here.settings)
         return here.wait_until_ready(), started_by_lab(here) or "in Docker"
-    with progress(f"Starting {broker.title}") as report:
+    with show(f"Starting {broker.title}") as report:
         version = here.start(report)
     return version, started_by_lab(here) or ""
 

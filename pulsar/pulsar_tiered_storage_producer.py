@@ -32,6 +32,8 @@ OPTIONS = {"operation_timeout_seconds": 4, "connection_timeout_ms": 4000}
 # The client's own log goes nowhere: what goes wrong is said once, at the end.
 OPTIONS["logger"] = pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull)
 ADMIN_URL = os.getenv("PULSAR_ADMIN_URL", "http://localhost:8080")
+if not ADMIN_URL.partition("://")[2].rpartition(":")[2].isdecimal():
+    sys.exit("PULSAR_ADMIN_URL is malformed. Write it as .env.example does.")
 
 
 def main():

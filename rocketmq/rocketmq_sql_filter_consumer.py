@@ -28,7 +28,8 @@ from rocketmq.v5.exception import ClientException, InternalErrorException
 
 load_dotenv()
 ENDPOINTS = os.getenv("ROCKETMQ_ENDPOINTS", "localhost:8081")
-if not all(each.rpartition(":")[2].isdecimal() for each in ENDPOINTS.split(";")):
+# One host, or several IP addresses: of several names the client takes none.
+if not re.fullmatch(r"[^:;]+:\d+|[\d.]+:\d+(;[\d.]+:\d+)*", ENDPOINTS):
     sys.exit("ROCKETMQ_ENDPOINTS is malformed. Write it as .env.example does.")
 ROCKETMQ = ClientConfiguration(ENDPOINTS, Credentials(), request_timeout=4)
 ERRORS = ClientException, RpcError

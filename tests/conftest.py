@@ -75,6 +75,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         others = [item for item in items if not item.get_closest_marker("live")]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+    for item in items:
+        if "record" in item.fixturenames:
+            item.add_marker("evidence")
     # One broker's tests after the other's: each process has one at a time to run.
     names = list(BROKERS)
     items.sort(key=lambda item: broker_index(item.nodeid, names))

@@ -37,6 +37,7 @@ ROWS = {
         "confirms": "Confirms",
     },
     "behaviours": {
+        "version": "Version",
         "kept": "A message that has been dealt with",
         "late": "A subscriber that comes late gets",
         "killed": "The task of a worker that is killed",
@@ -73,8 +74,8 @@ class Seen(NamedTuple):
     row: str
     broker: str
     test: str  # file::function
-    says: str  # the same each time
-    measured: str = ""  # another one each time
+    says: str  # the same each time, or nothing
+    measured: str = ""  # perhaps another one each time
     times: int = 1  # for how many scripts
 
 
@@ -137,8 +138,9 @@ def cell(seen: list[Seen]) -> str:
     parts = []
     for each in sorted(seen, key=lambda each: -each.times):
         count = f"{each.times} scripts: " if len(seen) > 1 or each.times > 1 else ""
-        measured = f" ({each.measured})" if each.measured else ""
-        parts.append(f"{count}[{each.says}]({page_of(each.test)}){measured}")
+        words = each.says or each.measured
+        figure = f" ({each.measured})" if each.says and each.measured else ""
+        parts.append(f"{count}[{words}]({page_of(each.test)}){figure}")
     return "; ".join(parts)
 
 

@@ -1,10 +1,12 @@
-"""A RocketMQ client for the tests: it receives, and acknowledges."""
+"""A RocketMQ client for the tests: it receives and acknowledges; and sets topics."""
 
 from contextlib import contextmanager
 
 from rocketmq import FilterExpression, Message, SimpleConsumer
 from rocketmq.v5.exception import InternalErrorException
 
+from lab.brokers.rocketmq import broker
+from lab.remoting import UPDATE_TOPIC
 from tests.rows.rocketmq import configuration, started
 from tests.rows.row import Settings
 
@@ -23,11 +25,14 @@ def consuming(settings: Settings, group: str, topic: str, expression=None):
         yield consumer
 
 
-def receive(consumer, count: int = 1) -> list[Message]:
-    """So many at most, within a second; a consumer that has just started may wait."""
+def receive(consumer, count: int = 1, *, seconds: int = 10) -> list[Message]:
+    """So many at most, within a second, and hidden for so many seconds.
+
+    A consumer that has just started may wait.
+    """
     while True:
         try:
-            return consumer.receive(count, 10) or []
+            return consumer.receive(count, seconds) or []
         except InternalErrorException as error:
             if NOT_READY not in str(error):
                 raise
@@ -45,3 +50,20 @@ def take(consumer, count: int) -> list[Message]:
 
 def bodies(messages: list[Message]) -> list[str]:
     return [message.body.decode() for message in messages]
+
+
+def set_topic(settings: Settings, topic: str, message_type: str, queues: int) -> None:
+    """Make a topic, or change it, as the setup and ``mqadmin`` do."""
+    with broker(settings) as connection:
+        connection.ask(
+            UPDATE_TOPIC,
+            topic=topic,
+            attributes=f"+message.type={message_type}",
+            readQueueNums=queues,
+            writeQueueNums=queues,
+            perm=6,
+            defaultTopic="TBW102",
+            topicFilterType="SINGLE_TAG",
+            topicSysFlag=0,
+            order="false",
+        )

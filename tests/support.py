@@ -54,6 +54,12 @@ def script(name: str) -> Script:
     return next(each for each in SCRIPTS if each.name == name)
 
 
+def settings_block(script: Script) -> str:
+    """From ``load_dotenv()`` to the next blank line."""
+    text = script.path.read_text()
+    return re.search(r"^load_dotenv\(\)\n.*?\n\n", text, re.M | re.S)[0]
+
+
 class Tab:
     """A script in a pseudo-terminal."""
 
@@ -169,18 +175,25 @@ def check_one_line(ended: Ended, *, says: tuple[str, ...], secret: str | None) -
 
 def lab(*arguments: str, environment: Mapping[str, str], cwd: Path = ROOT) -> Ended:
     """Run ``python -m lab``."""
-    return finish(
-        subprocess.Popen(
-            [sys.executable, "-m", "lab", *arguments],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ),
-        seconds=100,
-    )
+    process = start("-m", "lab", *arguments, environment=environment, cwd=cwd)
+    return finish(process, seconds=100)
+
+
+def topics_received(
+    name: str, pattern: str, count: int, environment: Mapping[str, str]
+) -> list[str]:
+    """Whose messages the topic consumer gets, of all that the producer sends; sorted.
+
+    So many, and then none.
+    """
+    path = script(f"{name}_topic_consumer.py").path
+    with Tab(path, pattern, environment=environment) as tab:
+        assert tab.line()
+        run(script(f"{name}_topic_producer.py").path, environment=environment)
+        lines = sorted(tab.line() for _ in range(count))
+        tab.press_ctrl_c()
+        assert tab.end() == (0, None, [])
+    return [line.removeprefix("Received ").split(":")[0] for line in lines]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:

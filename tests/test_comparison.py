@@ -8,6 +8,7 @@ import pexpect
 import pytest
 
 from lab.broker import Report
+from lab.brokers import BROKERS
 from lab.replay import Replay
 from lab.walkthrough import walkthroughs
 from tests import evidence
@@ -22,6 +23,13 @@ def heard_by(broker, rest: str):
     """How the row makes this script print something."""
     name = f"{broker.row.broker.name}_{rest}.py"
     return next(each for each in broker.row.heard if each.script == name)
+
+
+@every_broker
+def test_version(name, live, record):
+    version = BROKERS[name].probe(live(name).settings)
+    assert re.match(r"\d+\.\d+", version)
+    record("behaviours", "version", name, "", version)
 
 
 @every_broker

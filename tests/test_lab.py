@@ -166,6 +166,74 @@ def test_up_and_down(name, prepare):
     assert lab("status", name, environment=env(broker)).status == 1
 
 
+@pytest.fixture
+def pair(prepare, tmp_path):
+    """Two brokers in one folder, and the environment for both."""
+    brokers = [prepare(name) for name in ("rabbitmq", "activemq")]
+    environment = {}
+    for broker in brokers:
+        environment |= broker.environment
+    environment["LAB_HOME"] = str(tmp_path)
+    pair = [
+        Instance(each.row.broker, tmp_path / each.row.broker.name, environment)
+        for each in brokers
+    ]
+    yield pair, environment
+    for each in pair:
+        each.kill()
+
+
+UP_BOTH = "up", "rabbitmq", "activemq", "--local"
+
+
+def test_brokers_start_at_the_same_time(pair):
+    instances, environment = pair
+    ended = lab(*UP_BOTH, environment=environment)
+    assert ended.status == 0, ended
+    lines = [line for line in ended.out if "browser" not in line]
+    # The second one does not wait until the first one is up.
+    assert sorted(lines[-4:-2]) == ["Starting ActiveMQ ...", "Starting RabbitMQ ..."]
+    assert all(" is up on localhost:" in line for line in lines[-2:])
+    assert lab("down", environment=environment).status == 0
+    assert not any(each.processes() for each in instances)
+
+
+def test_one_that_cannot_start_stops_no_other(pair):
+    (rabbitmq, activemq), environment = pair
+    port = int(rabbitmq.settings["RABBITMQ_PORT"])
+    with socket.create_server(("127.0.0.1", port)):
+        ended = lab(*UP_BOTH, environment=environment)
+    assert ended.status == 1
+    (line,) = ended.error
+    assert str(port) in line
+    assert any(line.startswith("ActiveMQ ") and " is up " in line for line in ended.out)
+    assert activemq.processes()
+    assert not rabbitmq.processes()
+
+
+def test_ctrl_c_stops_all_that_are_starting(pair):
+    instances, environment = pair
+    starting = spawn(*UP_BOTH, environment=environment)
+    wait_until(lambda: all(each.processes() for each in instances))
+    starting.sendintr()
+    starting.expect(pexpect.EOF)
+    starting.close()
+    assert starting.exitstatus == 128 + signal.SIGINT
+    assert "Traceback" not in starting.before
+    assert not any(each.processes() for each in instances)
+
+
+def spawn(*arguments: str, environment) -> pexpect.spawn:
+    """``python -m lab`` in a terminal."""
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "lab", *arguments],
+        env={**os.environ, **environment},
+        encoding="utf-8",
+        timeout=60,
+    )
+
+
 @every_broker
 def test_up_names_a_page_where_there_is_one(name, live):
     """Without Docker. Of ActiveMQ, only the container has it."""
@@ -277,13 +345,7 @@ def test_an_engine_that_is_too_old_for_the_compose_file(
 @every_broker
 def test_ctrl_c_while_starting_leaves_nothing(name, prepare):
     broker = prepare(name)
-    starting = pexpect.spawn(
-        sys.executable,
-        ["-m", "lab", "up", name, "--local"],
-        env={**os.environ, **env(broker)},
-        encoding="utf-8",
-        timeout=60,
-    )
+    starting = spawn("up", name, "--local", environment=env(broker))
     wait_until(lambda: bool(broker.instance.processes()))
     starting.sendintr()
     starting.expect(pexpect.EOF)

@@ -3,8 +3,19 @@
 import pika
 import pytest
 
+from lab.brokers.rabbitmq import management
 from tests.rows.rabbitmq import channel_to, publish
-from tests.support import PATIENCE, Tab, finish, in_order, lab, run, script, start
+from tests.support import (
+    PATIENCE,
+    Tab,
+    finish,
+    in_order,
+    lab,
+    run,
+    script,
+    start,
+    wait_until,
+)
 
 WORKER = script("rabbitmq_consumer.py").path
 PRODUCER = script("rabbitmq_producer.py").path
@@ -118,6 +129,32 @@ def test_topic_patterns(patterns, keys, rabbitmq):
 def test_routing_without_arguments_gets_everything(rabbitmq):
     keys = ["info", "warning", "error", "critical", "info"]
     check_received(rabbitmq, "routing", keys=keys)
+
+
+# Headers
+
+
+def test_the_filter_of_headers_is_in_rabbitmq(rabbitmq, record):
+    """Four get into the exchange, one into the queue: by RabbitMQ's own counters."""
+
+    def counted(path: str, name: str) -> int:
+        found = management(rabbitmq.settings, path)
+        (found,) = found if isinstance(found, list) else [found]
+        return found.get("message_stats", {}).get(name, 0)
+
+    with Tab(
+        script("rabbitmq_headers_consumer.py").path, environment=rabbitmq.environment
+    ) as tab:
+        assert tab.line()
+        run(
+            script("rabbitmq_headers_producer.py").path,
+            environment=rabbitmq.environment,
+        )
+        assert tab.line() == "Received Night Train (pdf fr)"
+        wait_until(lambda: counted("exchanges/%2F/booklets", "publish_in") == 4)
+        wait_until(lambda: counted("queues/%2F", "publish") > 0)
+        assert counted("queues/%2F", "publish") == 1
+    record("behaviours", "filter", "rabbitmq", "the broker")
 
 
 # Confirms

@@ -21,8 +21,8 @@ from rocketmq.v5.exception import (
 
 from lab.broker import Report, Thing
 from lab.brokers.rocketmq import ROCKETMQ, broker
-from lab.remoting import TOPIC_STATS, UPDATE_GROUP, UPDATE_TOPIC, RemotingError
-from tests.rocketmq_client import bodies, consuming, receive, take
+from lab.remoting import TOPIC_STATS, UPDATE_GROUP, RemotingError
+from tests.rocketmq_client import bodies, consuming, receive, set_topic, take
 from tests.rows.rocketmq import (
     at,
     configuration,
@@ -141,20 +141,26 @@ def test_a_missing_group_is_named(rocketmq):
         assert worker.line() == "Waiting for tasks. Press Ctrl-C to stop."
 
 
-def change_type(rocketmq, topic: str, message_type: str) -> None:
-    with broker(rocketmq.settings) as connection:
-        connection.ask(
-            UPDATE_TOPIC,
-            topic=topic,
-            attributes=f"+message.type={message_type}",
-            readQueueNums=4,
-            writeQueueNums=4,
-            perm=6,
-            defaultTopic="TBW102",
-            topicFilterType="SINGLE_TAG",
-            topicSysFlag=0,
-            order="false",
-        )
+@pytest.mark.timeout(180)
+def test_a_late_acknowledgement_is_refused(rocketmq, tmp_path):
+    """Another worker has the task by then: one that asks for more time finishes it."""
+    text = path_of("consumer").read_text().replace("time.sleep(1)", "time.sleep(15)")
+    late, patient = tmp_path / "late.py", tmp_path / "patient.py"
+    late.write_text(text)
+    patient.write_text(
+        text.replace("consumer.receive(1, 10)", "consumer.receive(1, 30)")
+    )
+    send(rocketmq.settings, "music_tasks", b"track 1")
+    with Tab(late, environment=rocketmq.environment) as first:
+        first.wait_for("Encoding track 1")
+        with Tab(patient, environment=rocketmq.environment) as second:
+            second.wait_for("Encoding track 1")
+            line = (
+                f"RocketMQ at {rocketmq.settings['ROCKETMQ_ENDPOINTS']}: "
+                "40013, INVALID_RECEIPT_HANDLE. Try: python -m lab status rocketmq"
+            )
+            assert first.end() == (1, None, [line])
+            assert second.line() == "Finished track 1"
 
 
 @pytest.mark.timeout(300)
@@ -172,7 +178,7 @@ def test_a_topic_of_another_type_is_named_and_the_setup_is_the_cure(new_broker):
         "transaction_producer": ("purchases", "NORMAL"),
     }
     for topic, wrong in topics.values():
-        change_type(rocketmq, topic, wrong)
+        set_topic(rocketmq.settings, topic, wrong, queues=4)
     for name, (topic, _) in topics.items():
         ended = run(path_of(name), environment=rocketmq.environment)
         cure = "is of another type. Try: python rocketmq_setup.py"

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab.broker import Thing
-from lab.brokers.rocketmq import ROCKETMQ, broker, contents
-from lab.remoting import UPDATE_TOPIC
-from tests.rocketmq_client import bodies, consuming, receive, take
+from lab.broker import Thing, Unavailable
+from lab.brokers.rocketmq import ROCKETMQ, contents
+from tests.rocketmq_client import bodies, consuming, receive, set_topic, take
 from tests.rows.rocketmq import in_group, send, things
 from tests.support import Tab, lab, run, script, wait_until
 
@@ -150,19 +149,7 @@ def test_show_says_what_waits_and_who_consumes(rocketmq):
 
 
 def make_drafts(rocketmq) -> None:
-    with broker(rocketmq.settings) as connection:
-        connection.ask(
-            UPDATE_TOPIC,
-            topic="drafts",
-            attributes="+message.type=NORMAL",
-            readQueueNums=1,
-            writeQueueNums=1,
-            perm=6,
-            defaultTopic="TBW102",
-            topicFilterType="SINGLE_TAG",
-            topicSysFlag=0,
-            order="false",
-        )
+    set_topic(rocketmq.settings, "drafts", "NORMAL", queues=1)
 
 
 def reset(rocketmq, what: str) -> None:
@@ -221,6 +208,28 @@ def test_reset_forgets_what_a_killed_player_had(rocketmq):
         (message,) = take(consumer, 1)
     # It has no attempt of another message that was at the same place.
     assert (message.body, message.delivery_attempt) == (b"a track", 1)
+
+
+def test_a_reset_waits_for_its_own_notes_and_for_nobody_else(rocketmq, monkeypatch):
+    """What a consumer has hidden for long is its own affair, as long as it is there."""
+
+    def is_online() -> bool:
+        found = {
+            each.thing.name: each.consumers for each in contents(rocketmq.settings)
+        }
+        return found["jukebox"] > 0
+
+    monkeypatch.setattr("lab.brokers.rocketmq.SETTLE_SECONDS", 2)
+    make_drafts(rocketmq)
+    send(rocketmq.settings, "drafts", b"a draft")
+    with consuming(rocketmq.settings, "jukebox", "drafts") as consumer:
+        wait_until(lambda: receive(consumer, seconds=25))
+        began = time.monotonic()
+        ROCKETMQ.clear(rocketmq.settings, ROCKETMQ.creates["work-queue"])
+        assert 2 < time.monotonic() - began < 15
+    wait_until(lambda: not is_online())
+    with pytest.raises(Unavailable, match="after 4 seconds RocketMQ still has notes"):
+        ROCKETMQ.clear(rocketmq.settings, ROCKETMQ.creates["work-queue"])
 
 
 # status

@@ -19,7 +19,8 @@ from lab.brokers import BROKERS
 from lab.cli import main
 from lab.walkthrough import slug, walkthroughs
 from tests.parameters import every_broker, every_script
-from tests.support import SCRIPTS
+from tests.rows import ROWS
+from tests.support import SCRIPTS, settings_block
 
 LINES_OF_CODE = 60
 LINES_OF_DOCSTRING = 18
@@ -35,8 +36,8 @@ LONGER = {
     "kafka_rebalance_cooperative_consumer.py": 61,
     "kafka_replay_consumer.py": 61,
     # What they need is made first, over Pulsar's REST interface.
-    "pulsar_fifo_consumer.py": 62,
-    "pulsar_multi_tenancy_consumer.py": 63,
+    "pulsar_fifo_consumer.py": 64,
+    "pulsar_multi_tenancy_consumer.py": 62,
     # Two tables: all topics and all groups.
     "rocketmq_setup.py": 110,
     # RocketMQ's client has to be started and shut down, does not know yet whether it is
@@ -57,10 +58,8 @@ LONGER = {
     "rocketmq_transaction_producer.py": 92,
 }
 LINES_OF_GUARD = 10
-# stomp.py wants an object of a class of its own as listener: the same in every script.
-CLASS_IN_EVERY_SCRIPT = {"activemq"}
-# So does kafka-python for a rebalance listener.
 WITH_A_CLASS = {
+    # kafka-python wants an object of a class of its own as rebalance listener.
     "kafka_rebalance_consumer.py",
     "kafka_rebalance_cooperative_consumer.py",
     # And in Pulsar a class is the schema.
@@ -70,10 +69,6 @@ WITH_A_CLASS = {
     "pulsar_schema_incompatible_producer.py",
     "rocketmq_transaction_producer.py",  # TransactionChecker
 }
-
-# Its client raises plain Exceptions: the guard lets any other kind pass that is none of
-# the client's own.
-RAISES_PLAIN_EXCEPTIONS = {"rocketmq"}
 
 WALKTHROUGHS = walkthroughs(BROKERS)
 COMMANDS = {
@@ -86,12 +81,6 @@ COMMANDS = {
 
 def docstring(script) -> str:
     return ast.get_docstring(ast.parse(script.path.read_text()), clean=False)
-
-
-def settings_block(script) -> str:
-    return re.search(
-        r"^load_dotenv\(\)\n.*?\n\n", script.path.read_text(), re.M | re.S
-    )[0]
 
 
 def class_block(script) -> str:
@@ -126,9 +115,8 @@ def test_skeleton(each):
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert functions[0] == "main"
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    assert len(classes) == (
-        each.broker in CLASS_IN_EVERY_SCRIPT or each.name in WITH_A_CLASS
-    )
+    row = ROWS[each.broker]
+    assert len(classes) == (row.class_in_every_script or each.name in WITH_A_CLASS)
     assert isinstance(tree.body[-1], ast.If)
     caught = [
         node.type for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)
@@ -137,7 +125,7 @@ def test_skeleton(each):
     names = {
         name.id for kind in caught for name in ast.walk(kind) if hasattr(name, "id")
     }
-    allowed = {"Exception"} if each.broker in RAISES_PLAIN_EXCEPTIONS else set()
+    allowed = {"Exception"} if row.raises_plain_exceptions else set()
     assert names.isdisjoint({"Exception", "BaseException"} - allowed)
 
 
@@ -149,7 +137,7 @@ def test_settings_and_guard_are_the_same_in_every_script(name):
     assert len(blocks) <= 2
     assert blocks[-1].startswith(blocks[0])
     assert len({guard(each) for each in scripts}) == 1
-    if name in CLASS_IN_EVERY_SCRIPT:
+    if ROWS[name].class_in_every_script:
         assert len({class_block(each) for each in scripts}) == 1
 
 
@@ -195,7 +183,7 @@ def test_it_stands_in_its_readme(each):
 @every_broker
 def test_every_script_of_the_readme_exists(name):
     known = {each.name for each in SCRIPTS}
-    for readme in (ROOT / "README.md", BROKERS[name].folder / "README.md"):
+    for readme in (ROOT / "docs" / "scripts.md", BROKERS[name].folder / "README.md"):
         named = set(re.findall(rf"\b{name}_\w+\.py\b", readme.read_text()))
         assert named
         assert named <= known

@@ -35,15 +35,24 @@ HOME_NAMESPACE = "public/default"  # that of a topic with a short name
 
 
 def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
-    """The brokers that PULSAR_SERVICE_URL lists. Raises LabError if malformed."""
-    scheme, _, servers = settings["PULSAR_SERVICE_URL"].partition("://")
+    """The brokers that PULSAR_SERVICE_URL lists.
+
+    Raises LabError if that is malformed, or PULSAR_ADMIN_URL: said at once, not when a
+    broker that starts does not seem to get ready.
+    """
+    split(settings, "PULSAR_ADMIN_URL", ("http", "https"))
+    return split(settings, "PULSAR_SERVICE_URL", ("pulsar",))
+
+
+def split(
+    settings: Mapping[str, str], name: str, schemes: tuple[str, ...]
+) -> list[Endpoint]:
+    scheme, _, servers = settings[name].partition("://")
     pairs = [server.strip().rpartition(":") for server in servers.split(",")]
-    if scheme != "pulsar" or not all(
+    if scheme not in schemes or not all(
         host and port.isdecimal() for host, _, port in pairs
     ):
-        raise LabError(
-            "PULSAR_SERVICE_URL is malformed. Write it as .env.example does."
-        )
+        raise LabError(f"{name} is malformed. Write it as .env.example does.")
     return [Endpoint(host, int(port)) for host, _, port in pairs]
 
 

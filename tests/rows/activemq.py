@@ -305,4 +305,5 @@ ACTIVEMQ = Row(
     client=Client(),
     from_the_beginning=(),
     without_order=(("plain",), ()),
+    class_in_every_script=True,  # stomp.py's listener
 )

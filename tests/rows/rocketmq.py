@@ -254,7 +254,12 @@ ROCKETMQ = Row(
                 ("ROCKETMQ_ENDPOINTS is malformed", ".env.example"),
                 "ROCKETMQ_ENDPOINTS is malformed",
             )
-            for number, bad in enumerate(("localhost", "localhost:port"))
+            for number, bad in enumerate(
+                (
+                    *("localhost", "localhost:port", "[::1]:8081"),
+                    *("localhost:8081;127.0.0.1:8081", "localhost:8081;"),
+                )
+            )
         ),
     ),
     secret=None,
@@ -368,4 +373,5 @@ ROCKETMQ = Row(
     without_order=(("plain",), ("plain",)),
     active_player=False,  # who asks first gets the next track
     open_ports=3,  # the proxy's two and the broker's for copies of its data
+    raises_plain_exceptions=True,
 )

@@ -129,3 +129,7 @@ class Row:
     with the settings above."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
+    class_in_every_script: bool = False
+    """Whether its client wants an object of a class in each: the same class."""
+    raises_plain_exceptions: bool = False
+    """Whether its client raises Exception itself: a guard has to catch that."""
