@@ -97,16 +97,20 @@ def test_rpc_leaves_aside_what_nobody_waits_for(kafka):
         assert server.line() == "Looking up Harbour Lights"
 
 
-def test_headers_do_not_keep_a_message_out_of_the_log(kafka):
+def test_headers_do_not_keep_a_message_out_of_the_log(kafka, record):
     """Kafka keeps all four booklets in the one log that everybody reads."""
     path = script("kafka_headers_consumer.py").path
     with Tab(path, environment=kafka.environment) as tab:
         assert tab.line()
-        run(script("kafka_headers_producer.py").path, environment=kafka.environment)
+        path = script("kafka_headers_producer.py").path
+        sent = run(path, environment=kafka.environment).out
         assert tab.line() == "Received Night Train (pdf fr)"
     with connect(kafka.settings) as admin:
         log = TopicPartition("booklets", 0)
-        assert admin.list_partition_offsets({log: OffsetSpec.LATEST})[log].offset == 4
+        kept = admin.list_partition_offsets({log: OffsetSpec.LATEST})[log].offset
+    assert kept == len(sent) == 4
+    says = "the consumer: all messages come to it"
+    record("behaviours", "filter", "kafka", says)
 
 
 # Compaction

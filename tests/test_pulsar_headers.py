@@ -17,7 +17,7 @@ def sent_to_consumers(settings) -> list[int]:
     return [each["msgOutCounter"] for each in stats["subscriptions"].values()]
 
 
-def test_every_booklet_travels_to_the_consumer(pulsar):
+def test_every_booklet_travels_to_the_consumer(pulsar, record):
     """It prints one, and has been sent four."""
     path = script("pulsar_headers_consumer.py").path
     with Tab(path, environment=pulsar.environment) as consumer:
@@ -29,3 +29,5 @@ def test_every_booklet_travels_to_the_consumer(pulsar):
         consumer.press_ctrl_c()
         assert consumer.end() == (0, None, [])
     wait_until(lambda: sent_to_consumers(pulsar.settings) == [])
+    says = "the consumer: all messages come to it"
+    record("behaviours", "filter", "pulsar", says)

@@ -1,5 +1,6 @@
 """Kafka's row."""
 
+from collections import deque
 from contextlib import contextmanager
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -7,8 +8,19 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from lab.broker import Thing
 from lab.brokers.kafka import KAFKA as BROKER
 from lab.brokers.kafka import connect, endpoints, groups
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
-from tests.support import wait_until
+from tests.rows.row import (
+    ON_THEIR_WAY,
+    Alone,
+    BadSetting,
+    Heard,
+    Row,
+    Settings,
+    Usage,
+    told,
+)
+from tests.support import PATIENCE, wait_until
+
+TASKS = "music_tasks"
 
 
 def publish(topic: str, *, times: int = 1, **options):
@@ -84,8 +96,94 @@ def rpc_server(settings: Settings):
         yield Server(consumer, settings)
 
 
+def worker_of(settings: Settings, **options) -> KafkaConsumer:
+    """A member of the work queue's group, that commits when it is told to."""
+    return KafkaConsumer(
+        TASKS,
+        bootstrap_servers=[str(end) for end in endpoints(settings)],
+        group_id="encoders",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_poll_records=1,
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=1000,
+        **options,
+    )
+
+
 class Client:
     """As ``tests.rows.row.Client``."""
+
+    def send(self, settings, bodies, confirmed) -> None:
+        servers = [str(end) for end in endpoints(settings)]
+        # With idempotence it would wait for ever when Kafka dies.
+        once = {"acks": "all", "retries": 0, "enable_idempotence": False}
+        on_their_way = deque()
+        with KafkaProducer(
+            bootstrap_servers=servers,
+            **once,
+            max_block_ms=5000,
+            request_timeout_ms=4000,
+            delivery_timeout_ms=5000,
+        ) as producer:
+            for body in bodies:
+                if len(on_their_way) == ON_THEIR_WAY:
+                    on_their_way.popleft().get()
+                sent = producer.send(TASKS, body)
+                sent.add_callback(lambda _, body=body: confirmed(body))
+                on_their_way.append(sent)
+            for sent in on_their_way:
+                sent.get()
+
+    def read_all(self, settings) -> list[bytes]:
+        servers = [str(end) for end in endpoints(settings)]
+        found = []
+        with KafkaConsumer(bootstrap_servers=servers) as consumer:
+            numbers = consumer.partitions_for_topic(TASKS)
+            partitions = [TopicPartition(TASKS, number) for number in numbers]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning()
+            ends = consumer.end_offsets(partitions)
+            while any(consumer.position(each) < ends[each] for each in partitions):
+                for batch in consumer.poll(timeout_ms=100).values():
+                    found += [message.value for message in batch]
+        return found
+
+    @contextmanager
+    def consuming(self, settings):
+        consumer = worker_of(settings)
+
+        polled = deque()
+
+        def poll(seconds: float) -> None:
+            for batch in consumer.poll(timeout_ms=1000 * seconds).values():
+                polled.extend(batch)
+
+        while not consumer.assignment():
+            poll(0.1)
+
+        def take(seconds: float) -> bytes | None:
+            if not polled:
+                poll(seconds)
+            if not polled:
+                return None
+            consumer.commit()
+            return polled.popleft().value
+
+        yield take
+        consumer.close(timeout_ms=4000)
+
+    def told_after_a_death(self, settings) -> str:
+        def take(**options):
+            with worker_of(settings, **options) as worker:
+                ((message,),) = worker.poll(timeout_ms=PATIENCE * 1000).values()
+                return message
+
+        # Who has such an id does not say that it leaves.
+        first = take(group_instance_id="doomed")
+        again = take()
+        assert again.value == first.value
+        return told(flag=again != first, count=None)
 
 
 def servers(value: str) -> dict[str, str]:

@@ -1,15 +1,29 @@
 """Pulsar's row."""
 
 import os
-from contextlib import contextmanager
+import queue
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
 
 import pulsar
 
 from lab.broker import Thing
-from lab.brokers.pulsar import HOME_NAMESPACE, contents, topics_by_namespace
+from lab.brokers.pulsar import HOME_NAMESPACE, client, contents, topics_by_namespace
 from lab.brokers.pulsar import PULSAR as BROKER
-from tests.rows.row import Alone, BadSetting, Heard, Row, Settings, Usage
+from tests.rows.row import (
+    ON_THEIR_WAY,
+    Alone,
+    BadSetting,
+    Heard,
+    Row,
+    Settings,
+    Usage,
+    told,
+)
 from tests.support import PATIENCE, wait_until
+
+TASKS = "music_tasks"
 
 
 @contextmanager
@@ -104,8 +118,88 @@ def rpc_server(settings: Settings):
         server.consumer.unsubscribe()
 
 
+def worker_of(connection: pulsar.Client) -> pulsar.Consumer:
+    shared, earliest = pulsar.ConsumerType.Shared, pulsar.InitialPosition.Earliest
+    return connection.subscribe(
+        TASKS, "encoders", shared, initial_position=earliest, receiver_queue_size=1
+    )
+
+
 class Client:
     """As ``tests.rows.row.Client``."""
+
+    def send(self, settings, bodies, confirmed) -> None:
+        answers = queue.SimpleQueue()
+        waiting = iter(bodies)
+        failures = []
+
+        def send_some(most: int) -> int:
+            """How many there were, up to so many."""
+            sent = list(islice(waiting, most))
+            for body in sent:
+                # The client's own thread calls it: it only puts the answer aside.
+                producer.send_async(body, partial(answer, body))
+            return len(sent)
+
+        def answer(body: bytes, result: pulsar.Result, _) -> None:
+            answers.put((body, result))
+
+        connection = client(settings)
+        producer = connection.create_producer(TASKS, send_timeout_millis=4000)
+        try:
+            on_their_way = send_some(ON_THEIR_WAY)
+            # Also after a failure each answer is waited for.
+            while on_their_way:
+                body, result = answers.get()
+                on_their_way -= 1
+                if result == pulsar.Result.Ok:
+                    confirmed(body)
+                else:
+                    failures.append(getattr(pulsar.exceptions, result.name))
+                if not failures:
+                    on_their_way += send_some(1)
+        finally:
+            with suppress(pulsar.PulsarException):
+                connection.close()
+        if failures:
+            raise failures[0]
+
+    def read_all(self, settings) -> list[bytes]:
+        found = []
+        with connected(settings) as connection:
+            reader = connection.create_reader(TASKS, pulsar.MessageId.earliest)
+            while reader.has_message_available():
+                found.append(reader.read_next(timeout_millis=5000).data())
+        return found
+
+    @contextmanager
+    def consuming(self, settings):
+        connection = client(settings)
+        consumer = worker_of(connection)
+
+        def take(seconds: float) -> bytes | None:
+            try:
+                message = consumer.receive(timeout_millis=int(seconds * 1000))
+            except pulsar.Timeout:
+                return None
+            consumer.acknowledge(message)
+            return message.data()
+
+        yield take
+        with suppress(pulsar.PulsarException):
+            connection.close()
+
+    def told_after_a_death(self, settings) -> str:
+        wait = {"timeout_millis": PATIENCE * 1000}
+        with connected(settings) as others:
+            with connected(settings) as connection:
+                first = worker_of(connection).receive(**wait)
+                # There before the death: without a consumer a count would be forgotten.
+                other = worker_of(others)
+            while (again := other.receive(**wait)).data() != first.data():
+                other.acknowledge(again)
+        before = again.redelivery_count()
+        return told(flag=before > 0, count=before + 1 if before else None)
 
 
 def url(value: str) -> dict[str, str]:
