@@ -26,30 +26,30 @@ PROPERTY = "evidence"  # under this name a test's report carries it
 # Table -> its rows: what a test calls it -> what the page calls it.
 ROWS = {
     "patterns": {
-        "fifo": "FIFO",
-        "work-queue": "Work queue",
-        "fanout": "Fanout",
-        "routing": "Routing",
-        "topic": "Topic",
-        "rpc": "RPC",
-        "headers": "Headers",
-        "dead-letter": "Dead letter",
-        "confirms": "Confirms",
+        "fifo": "**FIFO**",
+        "work-queue": "**Work queue**",
+        "fanout": "**Fanout**",
+        "routing": "**Routing**",
+        "topic": "**Topic**",
+        "rpc": "**RPC**",
+        "headers": "**Headers**",
+        "dead-letter": "**Dead letter**",
+        "confirms": "**Confirms**",
     },
     "behaviours": {
-        "version": "Version",
-        "kept": "A message that has been dealt with",
-        "late": "A subscriber that comes late gets",
-        "killed": "The task of a worker that is killed",
-        "order": "Order with two consumers",
-        "expiry": "A message whose time is over",
-        "poison": "A message that fails each time",
-        "count": "What the next consumer is told about a message that a dead one had",
-        "filter": "Who compares headers",
-        "mid-send": "A producer, when the broker dies in mid-send",
-        "restart": "A consumer, when the broker is started again",
-        "duplicates": "After a crash, of 10,000 messages sent until each was confirmed",
-        "largest": "Largest message, if nothing is set",
+        "version": "**Version**",
+        "kept": "**Kept after reading**: a message that has been dealt with",
+        "late": "**Late subscriber**: it gets",
+        "killed": "**Killed worker**: its task",
+        "order": "**Order with two consumers** is",
+        "expiry": "**Expiry**: a message whose time is over",
+        "poison": "**Poison message**: it",
+        "count": "**Redelivery count**: who gets a dead consumer's message is told",
+        "filter": "**Who filters**: headers are compared by",
+        "mid-send": "**Producer when the broker dies** in mid-send",
+        "restart": "**Consumer when the broker is started again**",
+        "duplicates": "**Duplicates after a crash**: of 10,000 messages",
+        "largest": "**Largest message**, if nothing is set",
     },
     "faults": {
         "down": "Not there at the start",
@@ -154,7 +154,7 @@ def by_broker(table: str, seen: list[Seen]) -> str:
     cells = [["", *titles], ["---"] * (len(titles) + 1)]
     for row, title in ROWS[table].items():
         of_row = ([s for s in seen if s[:3] == (table, row, name)] for name in BROKERS)
-        cells.append([f"**{title}**", *map(cell, of_row)])
+        cells.append([title, *map(cell, of_row)])
     return lines_of(cells)
 
 
