@@ -1,6 +1,7 @@
 """A broker as processes of this machine, with its data in a folder of its own."""
 
 import fcntl
+import math
 import os
 import random
 import socket
@@ -26,8 +27,15 @@ INHERITED_PREFIXES = ("LC_", "LAB_")
 
 STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
 POLL_SECONDS = 0.2
+# Pulsar may forget its own bookie at a start after a SIGKILL, and for ever: it sees the
+# old registration end after the new one has begun. A clean stop leaves no old one.
+NO_STORAGE_SECONDS = 30
 # Below what systems take for outgoing connections: Linux from 32768, macOS from 49152.
 PORTS = range(20_000, 32_000)
+
+
+class NoStorageError(Unavailable):
+    """A broker that answers, and cannot store messages."""
 
 
 def lab_home() -> Path:
@@ -136,14 +144,24 @@ class Instance:
                 if self.started[-1].wait():
                     self.check_alive()
                 self.started.clear()
-            for process in self.broker.processes:
-                if process.after:
-                    self.wait_for_port(process.after)
-                self.launch(process, values)
-            return self.wait_until_ready()
+            self.launch_all(values)
+            try:
+                return self.wait_until_ready(NO_STORAGE_SECONDS)
+            except NoStorageError:
+                report(f"Starting {self.broker.title} again: it cannot store messages")
+                self.stop()
+                self.launch_all(values)
+                return self.wait_until_ready()
         except BaseException:
             self.stop()
             raise
+
+    def launch_all(self, values: Mapping[str, str]) -> None:
+        """Start the broker's processes, each when it may. Raises LabError."""
+        for process in self.broker.processes:
+            if process.after:
+                self.wait_for_port(process.after)
+            self.launch(process, values)
 
     def launch(self, process: Process, values: Mapping[str, str]) -> None:
         """Start one of the broker's processes, its output in the log."""
@@ -189,20 +207,25 @@ class Instance:
                 )
             time.sleep(POLL_SECONDS)
 
-    def wait_until_ready(self) -> str:
+    def wait_until_ready(self, no_storage_seconds: float = math.inf) -> str:
         """Wait until the broker answers; returns its version.
 
-        Raises LabError when one of its processes ends, or when the time is over.
+        Raises LabError when one of its processes ends, or when the time is over;
+        NoStorageError when for so long it has answered, but could store nothing.
         """
         deadline = time.monotonic() + self.broker.ready_seconds
         refusals_end = None
+        storage_end = None
         while True:
             self.check_alive()
             try:
                 version = self.broker.probe(self.settings)
                 if self.broker.check_storage:
-                    self.broker.check_storage(self.settings)
+                    storage_end = storage_end or time.monotonic() + no_storage_seconds
+                    self.check_storage(storage_end)
                 return version
+            except NoStorageError:
+                raise
             except Unavailable as error:
                 now = time.monotonic()
                 if error.refused:
@@ -217,6 +240,15 @@ class Instance:
                         f"{self.broker.ready_seconds:g} seconds: {error}"
                     ) from None
             time.sleep(POLL_SECONDS)
+
+    def check_storage(self, end: float) -> None:
+        """Raises Unavailable, or after this time NoStorageError."""
+        try:
+            self.broker.check_storage(self.settings)
+        except Unavailable as error:
+            if time.monotonic() > end:
+                raise NoStorageError(str(error)) from None
+            raise
 
     def check_ports(self) -> None:
         """Raises LabError when a port that the broker needs is taken."""

@@ -7,13 +7,14 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 
 import pexpect
 import psutil
 import pytest
 
 from lab import software
-from lab.broker import ROOT, LabError, Report, fill
+from lab.broker import ROOT, LabError, Report, Unavailable, fill
 from lab.brokers import BROKERS
 from lab.docker import engine_answers
 from lab.local import Instance
@@ -353,6 +354,25 @@ def test_ctrl_c_while_starting_leaves_nothing(name, prepare):
     assert starting.exitstatus == 128 + signal.SIGINT
     assert "Traceback" not in starting.before
     assert broker.instance.processes() == []
+
+
+def test_a_broker_that_cannot_store_is_started_again(prepare, monkeypatch):
+    """As Pulsar after a SIGKILL, in some of a hundred times."""
+    activemq = prepare("activemq").instance
+    starts = []
+
+    def check_storage(settings) -> None:
+        pids = {process.pid for process in activemq.processes()}
+        if pids not in starts:
+            starts.append(pids)
+        if len(starts) == 1:
+            raise Unavailable("no bookie")
+
+    monkeypatch.setattr("lab.local.NO_STORAGE_SECONDS", 1)
+    activemq.broker = replace(activemq.broker, check_storage=check_storage)
+    assert activemq.start(Report())
+    assert len(starts) == 2
+    assert {process.pid for process in activemq.processes()} == starts[1]
 
 
 @every_broker
