@@ -120,6 +120,9 @@ def test_order_with_two_consumers(name, live, record):
             while len(ended) < 6:
                 verb, _, track = next_line(one, other).partition(" ")
                 (ended if verb == "Played" else begun).append(track)
+            for tab in (one, other):
+                tab.press_ctrl_c()  # killed, it might take an acknowledgement along
+                assert tab.end() == (0, None, [])
         assert len(begun) == 6
         return begun == ended and begun[0] == "long track 1"
 
