@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import time
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pulsar
@@ -44,8 +45,7 @@ def main():
         sys.exit(2)
     client = pulsar.Client(URL, **OPTIONS)
     # One partition. On a topic without any, who is active would be a matter of chance.
-    if client.get_topic_partitions("playlist")[0].endswith("/playlist"):
-        admin("PUT", "persistent/public/default/playlist/partitions", 1)
+    create("persistent/public/default/playlist/partitions", 1)
     try:
         consumer = client.subscribe(
             "playlist",
@@ -76,6 +76,14 @@ def receive(client, consumer):
         except pulsar.Timeout:
             # receive() would wait for ever for a Pulsar that is gone. This fails then.
             client.get_topic_partitions(consumer.topic())
+
+
+def create(path, body):
+    try:
+        admin("PUT", path, body)
+    except HTTPError as error:
+        if error.code != 409:  # it is there already: whoever comes first creates it
+            raise
 
 
 def admin(method, path, body=None):

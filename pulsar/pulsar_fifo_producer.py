@@ -15,6 +15,7 @@ two shared consumers (add the word shared to their lines) the others overtake it
 import json
 import os
 import sys
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pulsar
@@ -39,17 +40,23 @@ TRACKS = ["long track 1", "track 2", "track 3", "track 4", "track 5", "track 6"]
 def main():
     client = pulsar.Client(URL, **OPTIONS)
     # One partition. On a topic without any, who is active would be a matter of chance.
-    if client.get_topic_partitions("playlist")[0].endswith("/playlist"):
-        admin("PUT", "persistent/public/default/playlist/partitions", 1)
-        # Pulsar keeps a track for the subscriptions that are there. Without this one,
-        # what is sent before the first player comes may be deleted.
-        players = "persistent/public/default/playlist/subscription/players"
-        admin("PUT", players, "earliest")
+    create("persistent/public/default/playlist/partitions", 1)
+    # Pulsar keeps a track for the subscriptions that are there. Without this one,
+    # what is sent before the first player comes may be deleted.
+    create("persistent/public/default/playlist/subscription/players", "earliest")
     producer = client.create_producer("playlist", send_timeout_millis=4000)
     for track in TRACKS:
         # Waits until Pulsar has stored it, and fails where it cannot.
         producer.send(track.encode())
         print(f"Sent {track}")
+
+
+def create(path, body):
+    try:
+        admin("PUT", path, body)
+    except HTTPError as error:
+        if error.code != 409:  # it is there already: whoever comes first creates it
+            raise
 
 
 def admin(method, path, body=None):
