@@ -223,7 +223,7 @@ def test_a_reset_waits_for_its_own_notes_and_for_nobody_else(rocketmq, monkeypat
     make_drafts(rocketmq)
     send(rocketmq.settings, "drafts", b"a draft")
     with consuming(rocketmq.settings, "jukebox", "drafts") as consumer:
-        wait_until(lambda: receive(consumer, seconds=25))
+        wait_until(lambda: receive(consumer, seconds=40))
         began = time.monotonic()
         ROCKETMQ.clear(rocketmq.settings, ROCKETMQ.creates["work-queue"])
         assert 2 < time.monotonic() - began < 15
