@@ -2,6 +2,8 @@
 
 import shutil
 
+import pexpect
+
 from tests.parameters import every_script
 from tests.support import Tab
 
@@ -11,8 +13,13 @@ def first_line(tab: Tab, each) -> str:
     if "rpc_client" in each.name:
         assert tab.line() == "Requested Night Train"
         return "works"
-    if each.goes_on and "Press Ctrl-C to stop." in tab.line():
-        return "works"
+    if each.goes_on:
+        try:
+            if "Press Ctrl-C to stop." in tab.line():
+                return "works"
+        except pexpect.TIMEOUT:
+            # The only partition of its topic belongs to the other one of its group.
+            return "waits for its turn"
     status, _, lines = tab.end()
     if status == 0 and not each.goes_on:
         return "works"
