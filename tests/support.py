@@ -111,11 +111,13 @@ class Tab:
 
 
 @contextmanager
-def in_order(path: Path, environment: Mapping[str, str]) -> Iterator[tuple[Tab, Tab]]:
+def in_order(
+    path: Path, environment: Mapping[str, str], *arguments: str
+) -> Iterator[tuple[Tab, Tab]]:
     """Two tabs of a consumer, the second started when the first is ready."""
-    with Tab(path, environment=environment) as first:
+    with Tab(path, *arguments, environment=environment) as first:
         assert first.line()
-        with Tab(path, environment=environment) as second:
+        with Tab(path, *arguments, environment=environment) as second:
             assert second.line()
             yield first, second
 

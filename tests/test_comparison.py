@@ -15,7 +15,7 @@ from lab.walkthrough import walkthroughs
 from tests import evidence
 from tests.parameters import every_broker, path_of, scripts_of
 from tests.rows import ROWS
-from tests.support import PATIENCE, Tab, run
+from tests.support import PATIENCE, Tab, in_order, run
 
 MIB = 1 << 20
 
@@ -105,12 +105,7 @@ def test_order_with_two_consumers(name, live, record):
 
     def keeps_order(consumer: tuple[str, ...], producer: tuple[str, ...]) -> bool:
         path = path_of(name, "fifo_consumer")
-        with (
-            Tab(path, *consumer, environment=broker.environment) as one,
-            Tab(path, *consumer, environment=broker.environment) as other,
-        ):
-            assert one.line()
-            assert other.line()
+        with in_order(path, broker.environment, *consumer) as (one, other):
             run(
                 path_of(name, "fifo_producer"),
                 *producer,
