@@ -21,13 +21,13 @@ demo: $(VENV)/ready
 	@$(RUN) -m lab run $(PATTERN)
 
 test: $(VENV)/ready
-	$(RUN) -m pytest -n 4 --ignore tests/faults
+	$(RUN) -m pytest -n 3 --ignore tests/faults
 
 test-faults: $(VENV)/ready
-	$(RUN) -m pytest -n 4 tests/faults
+	$(RUN) -m pytest -n 3 tests/faults
 
 evidence: $(VENV)/ready
-	$(RUN) -m pytest -n 4 --record -m evidence
+	$(RUN) -m pytest -n 3 --record -m evidence
 	$(RUN) -m tests.evidence
 
 test-rabbitmq-4.3: $(VENV)/ready
