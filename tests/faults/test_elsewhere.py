@@ -7,6 +7,9 @@ import pexpect
 from tests.parameters import every_script
 from tests.support import Tab
 
+# It subscribes to five topics, and each of two may be the first at some of them.
+BOTH_MAY_BE_REFUSED = {"pulsar_topic_consumer.py"}
+
 
 def first_line(tab: Tab, each) -> str:
     """Says how the script has begun, or ended."""
@@ -26,7 +29,7 @@ def first_line(tab: Tab, each) -> str:
     assert status == 1
     # What it wants is for one alone. It says so last, and at once if it should wait.
     assert lines == [] if each.goes_on else "Traceback" not in "".join(lines), lines
-    return "is refused, with one line"
+    return "is refused"
 
 
 @every_script
@@ -41,11 +44,11 @@ def test_a_copy_works_alone_and_twice_at_once(each, live, tmp_path, record):
         Tab(copied, environment=broker.environment) as other,
     ):
         second, first = sorted(first_line(tab, each) for tab in (one, other))
-    assert first == "works"
+    assert first == "works" or each.name in BOTH_MAY_BE_REFUSED
     assert [path.name for path in folder.iterdir()] == [each.name]
     record(
         "faults",
         "elsewhere",
         each.broker,
-        "both work" if first == second else f"one works, the other one {second}",
+        "both work" if second == "works" else f"a second one {second}",
     )
