@@ -76,7 +76,7 @@ class Seen(NamedTuple):
     test: str  # file::function
     says: str  # the same each time, or nothing
     measured: str = ""  # perhaps another one each time
-    times: int = 1  # for how many scripts
+    times: int = 1  # so often, mostly for so many scripts
 
 
 def read() -> list[Seen]:
@@ -137,8 +137,11 @@ def cell(seen: list[Seen]) -> str:
     """What was seen of one broker; for several scripts, of how many of them."""
     parts = []
     for each in sorted(seen, key=lambda each: -each.times):
-        count = f"{each.times} scripts: " if len(seen) > 1 or each.times > 1 else ""
+        count = f"in {each.times} runs: " if len(seen) > 1 or each.times > 1 else ""
         words = each.says or each.measured
+        if each.table == "patterns":
+            verdict, _, words = words.partition(": ")
+            count = f"[{verdict}](../{each.broker}/README.md#{each.row}): "
         figure = f" ({each.measured})" if each.says and each.measured else ""
         parts.append(f"{count}[{words}]({page_of(each.test)}){figure}")
     return "; ".join(parts)
@@ -165,7 +168,7 @@ def faults(seen: list[Seen]) -> str:
         table = [["fault", "what happens"], ["---"] * 2]
         for row, title in ROWS["faults"].items():
             of_row = [s for s in seen if s[:3] == ("faults", row, name)]
-            table.append([title, cell(of_row) if of_row else "there is none"])
+            table.append([title, cell(of_row) or "it asks for none"])
         parts.append(f"## {broker.title}\n\n{lines_of(table)}")
     return "\n".join(parts)
 
@@ -180,8 +183,8 @@ TABLES = {
 def filled(page: str, seen: list[Seen]) -> str:
     """The page with its tables, each between ``<!-- NAME -->`` and ``<!-- end -->``."""
     return re.sub(
-        rf"(<!-- ({'|'.join(TABLES)}) -->\n\n).*?(\n<!-- end -->)",
-        lambda found: found[1] + TABLES[found[2]](seen) + found[3],
+        rf"(<!-- ({'|'.join(TABLES)}) -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{TABLES[found[2]](seen)}\n{found[3]}",
         page,
         flags=re.S,
     )

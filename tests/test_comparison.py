@@ -101,9 +101,10 @@ def next_line(*tabs: Tab) -> str:
 @every_broker
 def test_order_with_two_consumers(name, live, record):
     """Of six tracks the first takes longest: it ends first only if the others wait."""
-    broker = live(name, settled=True)
 
     def keeps_order(consumer: tuple[str, ...], producer: tuple[str, ...]) -> bool:
+        # Pulsar may show a message again to those who come when all others have left.
+        broker = live(name, settled=True)
         path = path_of(name, "fifo_consumer")
         with in_order(path, broker.environment, *consumer) as (one, other):
             run(
@@ -122,7 +123,7 @@ def test_order_with_two_consumers(name, live, record):
         return begun == ended and begun[0] == "long track 1"
 
     assert keeps_order((), ())
-    consumer, producer = broker.row.without_order
+    consumer, producer = ROWS[name].without_order
     assert not keeps_order(consumer, producer)
     record(
         "behaviours",
@@ -214,7 +215,7 @@ def test_the_largest_message(name, new_broker, monkeypatch, record):
         "largest",
         name,
         "what is larger is refused with an error",
-        f"{low / MIB:.0f} MiB are taken",
+        f"{low / MIB:.0f} MiB is taken",
     )
 
 

@@ -279,6 +279,13 @@ def links(page: Path) -> list[str]:
     ]
 
 
+def leads_to(target: Path, anchor: str) -> bool:
+    """Whether a page has this heading, or a source file so many lines."""
+    if line := re.fullmatch(r"L(\d+)", anchor):
+        return int(line[1]) <= len(target.read_text().splitlines())
+    return anchor in anchors(target)
+
+
 def broken_links(page: Path) -> list[str]:
     """The page's links to a file or a heading that is not there."""
     broken = []
@@ -287,7 +294,7 @@ def broken_links(page: Path) -> list[str]:
             continue  # not to a file of ours
         file, _, anchor = link.partition("#")
         target = page.parent / unquote(file) if file else page
-        if not target.exists() or (anchor and anchor not in anchors(target)):
+        if not target.exists() or (anchor and not leads_to(target, anchor)):
             broken.append(link)
     return broken
 
