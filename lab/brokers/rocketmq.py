@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from lab.broker import (
     ROOT,
@@ -100,13 +100,21 @@ def broker(settings: Mapping[str, str]) -> Remoting:
         ) from None
 
 
-def check_proxy(settings: Mapping[str, str]) -> None:
-    """Ask the proxy for a route. Raises Unavailable."""
+def check_proxy(ends: Sequence[Endpoint]) -> None:
+    """Ask the proxies for a route. Raises Unavailable if none answers."""
+    if not any(map(is_proxy, ends)):
+        where = ", ".join(map(str, ends))
+        raise Unavailable(
+            f"something listens on {where} but does not speak gRPC as RocketMQ's "
+            "proxy does. Is the port right? The proxy's is 8081; 9876 is the name "
+            "server's, 10911 the broker's."
+        )
+
+
+def is_proxy(end: Endpoint) -> bool:
     import grpc  # with the client's own names of its requests: half a second
     from rocketmq.grpc_protocol import service_pb2, service_pb2_grpc
 
-    (end, *_) = ends = endpoints(settings)
-    where = ", ".join(map(str, ends))
     request = service_pb2.QueryRouteRequest()
     request.topic.name = "any"
     request.endpoints.scheme = 3  # a domain name
@@ -119,11 +127,8 @@ def check_proxy(settings: Mapping[str, str]) -> None:
                 request, timeout=TIMEOUT, metadata=[("x-mq-client-id", "lab")]
             )
         except grpc.RpcError:
-            raise Unavailable(
-                f"something listens on {where} but does not speak gRPC as RocketMQ's "
-                "proxy does. Is the port right? The proxy's is 8081; 9876 is the name "
-                "server's, 10911 the broker's."
-            ) from None
+            return False
+    return True
 
 
 def probe(settings: Mapping[str, str]) -> str:
@@ -138,7 +143,7 @@ def probe(settings: Mapping[str, str]) -> str:
                 "or has another port. Start it, or mend ROCKETMQ_ENDPOINTS in .env."
             ) from None
         raise
-    check_proxy(settings)
+    check_proxy(ends)
     try:
         connection = broker(settings)
     except Unavailable as error:

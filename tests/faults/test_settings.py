@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.parameters import every, scripts_of
-from tests.support import check_one_line, finish, lab, settings_block, start
+from tests.parameters import every, every_broker, path_of, scripts_of
+from tests.support import Tab, check_one_line, finish, lab, run, settings_block, start
 
 PROMISED_SECONDS = 10  # until any trouble with the broker is reported
 AT_A_TIME = 5  # scripts, that mostly wait; but more would be slow to start
@@ -55,3 +55,15 @@ def test_bad_settings_are_one_line(name, bad, live, silent_port, record):
             "every script: one line that says so and names the cure, status 1",
             f"{len(scripts)} scripts, the slowest after {slowest:.1f} s",
         )
+
+
+@every_broker
+def test_the_first_of_two_addresses_may_be_down(name, live):
+    broker = live(name)
+    environment = broker.environment | broker.row.first_down(broker.settings)
+    sent = run(path_of(name, "producer"), environment=environment)
+    assert (sent.status, sent.error) == (0, [])
+    with Tab(path_of(name, "consumer"), environment=environment) as worker:
+        for _ in sent.out:
+            worker.wait_for("Finished *")
+    assert lab("status", name, environment=environment).status == 0

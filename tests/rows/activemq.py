@@ -380,6 +380,7 @@ ACTIVEMQ = Row(
     count_payments=count_payments,
     rpc_server=rpc_server,
     client=Client(),
+    first_down=lambda settings: hosts(f"localhost:1,{settings['ACTIVEMQ_HOSTS']}"),
     from_the_beginning=(),
     without_order=(("plain",), ()),
     class_in_every_script=True,  # stomp.py's listener

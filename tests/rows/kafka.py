@@ -323,6 +323,9 @@ KAFKA = Row(
     count_payments=count_payments,
     rpc_server=rpc_server,
     client=Client(),
+    first_down=lambda settings: servers(
+        f"localhost:1,{settings['KAFKA_BOOTSTRAP_SERVERS']}"
+    ),
     from_the_beginning=("earliest",),
     without_order=(("split",), ("split",)),
 )

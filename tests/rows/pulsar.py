@@ -377,6 +377,9 @@ PULSAR = Row(
     count_payments=count_payments,
     rpc_server=rpc_server,
     client=Client(),
+    first_down=lambda settings: url(
+        settings["PULSAR_SERVICE_URL"].replace("://", "://localhost:1,")
+    ),
     from_the_beginning=(),
     without_order=(("shared",), ()),
 )

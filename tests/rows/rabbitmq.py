@@ -364,6 +364,9 @@ RABBITMQ = Row(
     count_payments=count_payments,
     rpc_server=rpc_server,
     client=Client(),
+    first_down=lambda settings: {
+        "RABBITMQ_URLS": f"amqp://localhost:1/%2F,{settings['RABBITMQ_URLS']}"
+    },
     from_the_beginning=(),
     without_order=(("plain",), ("plain",)),
     heartbeat=lambda settings: {

@@ -433,6 +433,10 @@ ROCKETMQ = Row(
     count_payments=count_payments,
     rpc_server=rpc_server,
     client=Client(),
+    # Its client takes several addresses only as numbers.
+    first_down=lambda settings: endpoints(
+        f"127.0.0.1:1;127.0.0.1:{settings['ROCKETMQ_PROXY_PORT']}"
+    ),
     from_the_beginning=(),
     without_order=(("plain",), ("plain",)),
     active_player=False,  # who asks first gets the next track

@@ -116,6 +116,8 @@ class Row:
     """A function that says how many payments the broker has, without delay."""
     rpc_server: Callable[[Settings], AbstractContextManager[RpcServer]]
     client: Client
+    first_down: Callable[[Settings], dict[str, str]]
+    """Settings with two addresses, of which nothing listens on the first."""
     from_the_beginning: tuple[str, ...]
     """Arguments with which a new listener of the fanout hears what is old; or none."""
     without_order: tuple[tuple[str, ...], tuple[str, ...]]
