@@ -1,9 +1,9 @@
 # make demo                            the work queue on RabbitMQ, in three tabs
 # make demo PATTERN=rabbitmq/fanout    another walkthrough
-# make test                            every walkthrough and every bad input
-# make test-faults                     what happens when something is killed or refused
+# make test                            every walkthrough, wrong arguments, the lab
+# make test-faults                     wrong settings, odd messages, killing and pausing
 # make evidence                        the tables in docs/, from a run of their tests
-# make test-rabbitmq-4.3               the same for RabbitMQ 4.3; needs Debian and root
+# make test-rabbitmq-4.3               RabbitMQ's tests with 4.3; needs Debian and root
 # make test-docker                     docker-compose.yml; needs Docker, or Debian and root
 # make bench                           figures: times, memory, messages per second
 # make lint                            style and format

@@ -44,19 +44,19 @@ ROWS = {
         "order": "**Order with two consumers** is",
         "expiry": "**Expiry**: a message whose time is over",
         "poison": "**Poison message**: it",
-        "count": "**Redelivery count**: who gets a dead consumer's message is told",
+        "count": "**Redelivery count**: the second to get a message is told",
         "filter": "**Who filters**: headers are compared by",
         "mid-send": "**Producer when the broker dies** in mid-send",
         "restart": "**Consumer when the broker is started again**",
-        "duplicates": "**Duplicates after a crash**: of 10,000 messages",
-        "largest": "**Largest message**, if nothing is set",
+        "duplicates": "**Duplicates after a crash**, of 10,000 that were on their way",
+        "largest": "**Largest message** by the broker's own limit",
     },
     "faults": {
         "down": "Not there at the start",
         "dies": "Killed while consumers wait",
         "killed": "Killed while 10,000 messages are sent",
         "worker": "A worker killed in mid-task, ten times in a row",
-        "paused": "Stopped for longer than its heartbeat (SIGSTOP)",
+        "paused": "Paused (SIGSTOP) while a worker has a task",
         "password": "Wrong password",
         "SIGINT": "Ctrl-C, each script that waits",
         "SIGTERM": "SIGTERM, each script that waits",
@@ -115,7 +115,7 @@ class Recorder:
             ]
 
     def pytest_sessionfinish(self) -> None:
-        """Of a cell that this run has seen nothing is left of earlier runs."""
+        """What this run has seen of a cell replaces what earlier runs have."""
         new = {cell_of(each) for each in self.seen}
         times = Counter(self.seen)
         kept = [each for each in read() if cell_of(each) not in new]
@@ -137,7 +137,9 @@ def cell(seen: list[Seen]) -> str:
     """What was seen of one broker; for several scripts, of how many of them."""
     parts = []
     for each in sorted(seen, key=lambda each: -each.times):
-        count = f"in {each.times} runs: " if len(seen) > 1 or each.times > 1 else ""
+        count = ""
+        if len(seen) > 1 or each.times > 1:
+            count = f"in {each.times} run{'s' * (each.times > 1)}: "
         words = each.says or each.measured
         if each.table == "patterns":
             verdict, _, words = words.partition(": ")
@@ -168,11 +170,12 @@ def faults(seen: list[Seen]) -> str:
         table = [["fault", "what happens"], ["---"] * 2]
         for row, title in ROWS["faults"].items():
             of_row = [s for s in seen if s[:3] == ("faults", row, name)]
-            table.append([title, cell(of_row) or "it asks for none"])
+            table.append([title, cell(of_row) or NOT_TRIED[row]])
         parts.append(f"## {broker.title}\n\n{lines_of(table)}")
     return "\n".join(parts)
 
 
+NOT_TRIED = {"password": "not tried: the scripts need none"}
 TABLES = {
     "patterns": partial(by_broker, "patterns"),
     "behaviours": partial(by_broker, "behaviours"),

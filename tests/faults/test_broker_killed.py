@@ -43,7 +43,7 @@ def test_a_broker_that_dies_is_one_line(name, new_broker, record):
         "faults",
         "dies",
         name,
-        "every script that waits: one line that says so and names the cure, status 1",
+        "every script that waits: status 1, and one line: where, what, what to try",
         f"{len(running)} scripts, the last after {time.monotonic() - killed:.1f} s",
     )
 
@@ -192,7 +192,7 @@ def test_of_10000_messages_none_is_lost(name, new_broker, record):
         "behaviours",
         "mid-send",
         name,
-        "learns it by an error; what is not confirmed has to be sent again",
+        "gets an error for what is not confirmed",
         errors[0],
     )
 
@@ -209,11 +209,20 @@ def test_a_consumer_of_a_broker_that_is_started_again(name, new_broker, record):
         broker.instance.kill()
         broker.instance.start(Report())
         client.send(broker.settings, [b"after the restart"], lambda body: None)
-        try:
+        taken, errors = None, []
+        while taken is None and len(errors) < TRIES:
+            try:
+                taken = take(20)
+                errors += [] if taken else ["silence"]
+            except Exception as error:  # its client's own
+                errors.append(type(error).__name__)
+    if taken is None:
+        says = "has to connect again"
+        with client.consuming(broker.settings) as take:
             taken = take(60)
-        except Exception as error:  # its client's own
-            says, measured = "has to connect again", type(error).__name__
-        else:
-            assert taken == b"after the restart"
-            says, measured = "goes on: its client connects again by itself", ""
-    record("behaviours", "restart", name, says, measured)
+    elif errors:
+        says = "goes on after an error: its client connects again by itself"
+    else:
+        says = "goes on: its client connects again by itself"
+    assert taken == b"after the restart"
+    record("behaviours", "restart", name, says, ", ".join(dict.fromkeys(errors)))

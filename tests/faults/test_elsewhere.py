@@ -50,5 +50,5 @@ def test_a_copy_works_alone_and_twice_at_once(each, live, tmp_path, record):
         "faults",
         "elsewhere",
         each.broker,
-        "both work" if second == "works" else f"a second one {second}",
+        "both start" if second == "works" else f"a second one {second}",
     )

@@ -34,10 +34,10 @@ def test_its_end_leaves_nothing_temporary(each, ending, live, record):
             assert tab.end() == (None, ending, [])
     wait_until(lambda: broker.row.things(broker.settings) <= durable)
 
-    silently = "status 0, and not a word" if ending == signal.SIGINT else "it is gone"
+    silently = "status 0, no output" if ending == signal.SIGINT else "it is gone"
     record(
         "faults",
         signal.Signals(ending).name,
         each.broker,
-        f"{silently}; nothing temporary stays on the broker",
+        f"{silently}; no temporary queue or subscription stays",
     )

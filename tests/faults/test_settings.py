@@ -52,7 +52,7 @@ def test_bad_settings_are_one_line(name, bad, live, silent_port, record):
             "faults",
             REPORTED[bad.name],
             name,
-            "every script: one line that says so and names the cure, status 1",
+            "every script: status 1, and one line: where, what, what to try",
             f"{len(scripts)} scripts, the slowest after {slowest:.1f} s",
         )
 
