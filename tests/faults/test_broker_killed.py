@@ -210,7 +210,7 @@ def test_a_consumer_of_a_broker_that_is_started_again(name, new_broker, record):
         broker.instance.start(Report())
         client.send(broker.settings, [b"after the restart"], lambda body: None)
         taken, errors = None, []
-        while taken is None and len(errors) < TRIES:
+        while taken is None and len(errors) < 3:
             try:
                 taken = take(20)
                 errors += [] if taken else ["silence"]
