@@ -1,4 +1,4 @@
-"""What every script does, whatever its pattern: its first line, its arguments."""
+"""What every script does, whatever its pattern: its arguments, and who comes late."""
 
 from fnmatch import fnmatchcase
 
@@ -7,20 +7,6 @@ import pytest
 from tests.parameters import every
 from tests.rows import ROWS
 from tests.support import SCRIPTS, Tab, run, script
-
-
-@pytest.mark.parametrize(
-    ("name", "heard"), **every("heard", lambda heard: heard.script)
-)
-def test_ready_means_ready(name, heard, live):
-    """What is sent right after the ready line arrives, twenty times out of twenty."""
-    for number in range(20):
-        broker = live(name)  # nothing is left of the message before
-        body = f"message {number}"
-        with Tab(script(heard.script).path, environment=broker.environment) as tab:
-            assert tab.line()
-            heard.send(broker.settings, body.encode())
-            tab.wait_for(heard.line.format(body=body))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,20 @@
+"""A message that comes while a consumer is only just ready: none falls into a gap."""
+
+import pytest
+
+from tests.parameters import every
+from tests.support import Tab, script
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"), **every("heard", lambda heard: heard.script)
+)
+def test_ready_means_ready(name, heard, live):
+    """What is sent right after the ready line arrives, twenty times out of twenty."""
+    for number in range(20):
+        broker = live(name)  # nothing is left of the message before
+        body = f"message {number}"
+        with Tab(script(heard.script).path, environment=broker.environment) as tab:
+            assert tab.line()
+            heard.send(broker.settings, body.encode())
+            tab.wait_for(heard.line.format(body=body))
