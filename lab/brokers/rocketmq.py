@@ -41,7 +41,7 @@ LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
 # PopAckConstants.java. A note is read when its time has come, and acted upon at most so
 # many seconds later.
 TAKEN, ACT_SECONDS = "rmq_sys_REVIVE_LOG_", 4
-COUNTED_SECONDS = 1  # until a note is counted; measured: a tenth of that
+COUNTED_SECONDS = 3  # until a note is counted; more than one on a busy machine
 SETTLE_SECONDS = 30  # the longest that a message is hidden, and some more
 # RocketMQ forgets the attempts of an ordered group that is gone each 10 seconds.
 FORGET_SECONDS = 11
