@@ -139,11 +139,8 @@ class Client:
         connection = pika.SelectConnection(
             pika.URLParameters(settings["RABBITMQ_URLS"]),
             on_open_callback=lambda c: c.channel(on_open_callback=on_open),
-            on_open_error_callback=lambda c, error: (
-                ended.append(error),
-                c.ioloop.stop(),
-            ),
-            on_close_callback=lambda c, why: (ended.append(why), c.ioloop.stop()),
+            on_open_error_callback=end,
+            on_close_callback=end,
         )
         connection.ioloop.start()
         connection.ioloop.close()

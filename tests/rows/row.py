@@ -86,11 +86,10 @@ class Client(Protocol):
         """
 
     def told_after_a_death(self, settings: Settings) -> str:
-        """What the next consumer is told about a task that a dead one had.
+        """What a consumer is told about a task that another one has had.
 
-        The only task is taken by a consumer whose connection ends without a word, and
-        then by another. The answer is made of what that one really finds: for example
-        "that it is not the first time, but no number".
+        That one has gone without acknowledging it. The answer is made by ``told`` of
+        what the second one really finds.
         """
 
 
@@ -126,9 +125,6 @@ class Row:
     """Whether one player of the FIFO plays until it ends, and any other stands by."""
     heartbeat: Callable[[Settings], dict[str, str]] = lambda settings: {}
     """Settings with a short heartbeat, where its length is one."""
-    heartbeat_seconds: float = 10
-    """After how long the broker or the client's side has certainly noticed a silence,
-    with the settings above."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
     class_in_every_script: bool = False
