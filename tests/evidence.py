@@ -43,12 +43,15 @@ ROWS = {
         "killed": "**Killed worker**: its task",
         "order": "**Order with two consumers** is",
         "expiry": "**Expiry**: a message whose time is over",
-        "poison": "**Poison message**: it",
+        "poison": "**Poison message** that a consumer rejects or gives up: it",
         "count": "**Redelivery count**: the second to get a message is told",
         "filter": "**Who filters**: headers are compared by",
         "mid-send": "**Producer when the broker dies** in mid-send",
         "restart": "**Consumer when the broker is started again**",
-        "duplicates": "**Duplicates after a crash**, of 10,000 that were on their way",
+        "duplicates": "**Duplicates after a crash** while 10,000 messages are sent",
+        "unknown": "**Unknown name**: a message to it",
+        "tied": "**All or nothing**: a message can be tied to",
+        "limit": "**A limit** on topics for one customer",
         "largest": "**Largest message** by the broker's own limit",
     },
     "faults": {
@@ -61,7 +64,7 @@ ROWS = {
         "SIGINT": "Ctrl-C, each script that waits",
         "SIGTERM": "SIGTERM, each script that waits",
         "frozen": "Ctrl-C or SIGTERM while the broker does not answer",
-        "elsewhere": "A copy in a folder with a blank, run from another, twice at once",
+        "elsewhere": "A copy in a folder with a blank in its name; twice at once",
         "bodies": "Bodies: empty, not UTF-8, not JSON, 1 MB",
     },
 }
@@ -159,7 +162,7 @@ def by_broker(table: str, seen: list[Seen]) -> str:
     cells = [["", *titles], ["---"] * (len(titles) + 1)]
     for row, title in ROWS[table].items():
         of_row = ([s for s in seen if s[:3] == (table, row, name)] for name in BROKERS)
-        cells.append([title, *map(cell, of_row)])
+        cells.append([title, *(cell(each) or NOT_TRIED[row] for each in of_row)])
     return lines_of(cells)
 
 
@@ -175,7 +178,11 @@ def faults(seen: list[Seen]) -> str:
     return "\n".join(parts)
 
 
-NOT_TRIED = {"password": "not tried: the scripts need none"}
+NOT_TRIED = {
+    "password": "not tried: the scripts need none",
+    "tied": "not tried",
+    "limit": "not tried",
+}
 TABLES = {
     "patterns": partial(by_broker, "patterns"),
     "behaviours": partial(by_broker, "behaviours"),

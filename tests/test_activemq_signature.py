@@ -300,7 +300,7 @@ def test_each_payout_is_made_whoever_dies(activemq):
 TRACKS = queue_of("album_tracks")
 
 
-def test_an_aborted_transaction_leaves_nothing(activemq):
+def test_an_aborted_transaction_leaves_nothing(activemq, record):
     path = path_of("transactions_producer")
     with Tab(path, environment=activemq.environment) as producer:
         producer.wait_for("Sent track 2 of Night Train")
@@ -310,6 +310,7 @@ def test_an_aborted_transaction_leaves_nothing(activemq):
         producer.wait_for("Aborted Low Tide")
         assert producer.end() == (0, None, [])
     assert messages(activemq, TRACKS) == 2
+    record("behaviours", "tied", "activemq", "other messages")
 
 
 @pytest.mark.parametrize("ending", [2, 9], ids=["Ctrl-C", "kill"])

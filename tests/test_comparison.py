@@ -10,8 +10,6 @@ import pytest
 from lab.broker import Report
 from lab.brokers import BROKERS
 from lab.local import INHERITED
-from lab.replay import Replay
-from lab.walkthrough import walkthroughs
 from tests import evidence
 from tests.evidence import NOT_TRIED
 from tests.parameters import every_broker, path_of, scripts_of
@@ -134,49 +132,6 @@ def test_order_with_two_consumers(name, live, record):
         "order",
         name,
         f"kept; lost if {who} the argument `{consumer[0]}`",
-    )
-
-
-@pytest.fixture
-def dead_letters(live):
-    """A function that replays the walkthrough; returns the lines of all tabs."""
-
-    def replay(name: str) -> list[str]:
-        broker = live(name, settled=True)
-        walkthrough = walkthroughs([name])[f"{name}/dead-letter"]
-        Replay(walkthrough, broker.environment).run()
-        return [line for tab in walkthrough.tabs for line in tab.lines()]
-
-    return replay
-
-
-@every_broker
-def test_what_becomes_of_an_expired_message(name, dead_letters, record):
-    lines = dead_letters(name)
-    if "Read request 3: expired in live_requests" in lines:
-        says = "is a dead letter"
-    elif "Gone from live_requests, no dead letter: 1 in all" in lines:
-        says = "is gone, no dead letter"
-    else:
-        assert not any("expired" in line for line in lines)
-        says = "is not in its walkthrough"
-    record("behaviours", "expiry", name, says)
-
-
-@every_broker
-def test_what_becomes_of_a_message_that_fails(name, dead_letters, record):
-    lines = dead_letters(name)
-    failed = [
-        line for line in lines if re.match(r"(Failed|Rejected) broken track 2", line)
-    ]
-    attempts = [line for line in failed if "attempt" in line] or failed
-    assert any(line.startswith("Read broken track 2: ") for line in lines)
-    times = "once" if len(attempts) == 1 else f"{len(attempts)} times"
-    record(
-        "behaviours",
-        "poison",
-        name,
-        f"is a dead letter when it has failed {times}",
     )
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 from markdown_it import MarkdownIt
+from ruamel.yaml import YAML
 
 from lab.broker import ROOT, Broker, fill
 from lab.brokers import BROKERS
-from lab.jars import LOCKS, read_lock
+from lab.jars import Jars, read_lock
 from lab.walkthrough import walkthroughs
 from tests import evidence
 from tests.support import SCRIPTS
@@ -255,11 +256,22 @@ def test_see_inside_names_the_brokers_page(broker: Broker):
         assert int(port) in {port.default for port in broker.ports}
 
 
-def test_sizes_of_downloads_are_those_of_the_lock_files():
-    names = sorted(path.stem for path in LOCKS.glob("*.lock"))
-    sizes = {n: f"{sum(jar.size for jar in read_lock(n)) / 1e6:.0f} MB" for n in names}
+@every_broker
+def test_what_is_installed(broker: Broker):
+    """Size and version of the download by its lock file, and the image's version."""
     text = section(FRONT_PAGE, "What is installed")
-    assert sizes == dict(re.findall(r"/(\w+)\.lock\) \| (\d+ MB) \|", text))
+    row = re.search(rf"^\| {broker.title} \| (.+) \|$", text, re.M)[1].split(" | ")
+    *_, size, version, image_version = row
+    services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    tag = services[broker.services[-1]]["image"].rpartition(":")[2]
+    assert tag.partition("-")[0] == image_version
+    if isinstance(broker.software, Jars):
+        jars = read_lock(broker.name)
+        assert size == f"{sum(jar.size for jar in jars) / 1e6:.0f} MB"
+        own = [jar.coordinate for jar in jars if broker.name in jar.coordinate]
+        assert any(version in re.split("[:@]", each) for each in own)
+    else:
+        assert (size, version) == ("by your system", "your system's")
 
 
 @every_broker

@@ -179,7 +179,7 @@ def check_committed(tab: Tab, payments: list[str]) -> None:
         assert tab.line() == f"Committed {payment}"
 
 
-def test_transactions_of_killed_processors_count_once(kafka):
+def test_transactions_of_killed_processors_count_once(kafka, record):
     """Five in a row die in the same transaction, each after its booking was stored."""
     payments = send_payments(kafka, 1)
     for _ in range(5):
@@ -191,6 +191,7 @@ def test_transactions_of_killed_processors_count_once(kafka):
     with Tab(PROCESSOR, environment=kafka.environment) as survivor:
         check_committed(survivor, payments)
     check_bookings(kafka, payments, written=["payment 1"] * 5 + payments)
+    record("behaviours", "tied", "kafka", "what its processor has read")
 
 
 def test_transactions_of_processors_killed_one_after_the_other_keep_the_order(kafka):

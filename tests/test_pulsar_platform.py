@@ -186,10 +186,11 @@ def policy(broker, tenant: str, name: str):
     return admin(broker.settings, "GET", f"namespaces/{tenant}/accounting/{name}")
 
 
-def test_the_limit_is_one_namespaces_policy(broker):
+def test_the_limit_is_one_namespaces_policy(broker, record):
     run_alone(broker, "multi_tenancy_producer")
     assert policy(broker, "meadow", "maxTopicsPerNamespace") == 1
     assert not policy(broker, "harbour", "maxTopicsPerNamespace")  # 0 is no limit
+    record("behaviours", "limit", "pulsar", "holds for the namespace it was set for")
 
 
 def test_tenants_are_made_once_and_can_be_reset(broker):

@@ -329,7 +329,7 @@ def test_reminders_survive_a_restart(new_broker):
 # Transactions
 
 
-def test_the_client_has_no_transactions():
+def test_the_client_has_no_transactions(record):
     """If this fails, a new client has them: write the pattern's scripts."""
     for part in (pulsar.Client, pulsar.Producer, pulsar.Consumer):
         for name, member in inspect.getmembers(part, inspect.isfunction):
@@ -342,3 +342,4 @@ def test_the_client_has_no_transactions():
         "TransactionCoordinatorNotFoundError",
         "TransactionNotFound",
     }
+    record("behaviours", "tied", "pulsar", "nothing: its client has no transactions")

@@ -157,6 +157,30 @@ def test_the_filter_of_headers_is_in_rabbitmq(rabbitmq, record):
     record("behaviours", "filter", "rabbitmq", "the broker")
 
 
+# Quorum
+
+
+def test_a_message_that_kills_each_worker_is_taken_away(rabbitmq, tmp_path):
+    consumer = script("rabbitmq_quorum_consumer.py").path
+    doomed = tmp_path / consumer.name
+    failure = "channel.close()"
+    assert consumer.read_text().count(failure) == 1
+    killed = "os.kill(os.getpid(), 9)"
+    doomed.write_text(consumer.read_text().replace(failure, killed))
+    producer = script("rabbitmq_quorum_producer.py").path
+    assert run(producer, environment=rabbitmq.environment).status == 0
+    reader = script("rabbitmq_dead_letter_reader.py").path
+    with Tab(reader, environment=rabbitmq.environment) as tab:
+        assert tab.line()
+        for attempt in range(1, 4):
+            with Tab(doomed, environment=rabbitmq.environment) as worker:
+                worker.wait_for(f"Importing poison file 2, attempt {attempt}")
+                worker.end()
+        assert tab.line() == "Read poison file 2: delivery_limit in imports"
+    with Tab(consumer, environment=rabbitmq.environment) as worker:
+        worker.wait_for("Finished file 3")
+
+
 # Confirms
 
 

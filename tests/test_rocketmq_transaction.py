@@ -51,7 +51,7 @@ def killed_after(line: str, path, environment) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_what_was_not_booked_is_rolled_back(live, tmp_path):
+def test_what_was_not_booked_is_rolled_back(live, tmp_path, record):
     """The producer dies after the half message and before the row."""
     rocketmq = live("rocketmq")
     slow = tmp_path / "producer.py"
@@ -65,6 +65,7 @@ def test_what_was_not_booked_is_rolled_back(live, tmp_path):
     assert resumed.out[-1] == "RocketMQ has asked about nothing that is booked"
     with unlocking(rocketmq) as consumer:
         assert receive(consumer) == []
+    record("behaviours", "tied", "rocketmq", "a row in a database")
 
 
 @pytest.mark.timeout(300)
