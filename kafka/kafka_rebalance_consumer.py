@@ -21,6 +21,7 @@ from dotenv import load_dotenv
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.errors import KafkaError
+from kafka.structs import MemberState
 
 load_dotenv()
 SERVERS = os.getenv("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092").split(",")
@@ -54,12 +55,13 @@ def main():
                 if not batches:
                     # poll() would wait for ever for a Kafka that is gone. This fails.
                     consumer.bootstrap(timeout_ms=4000, refresh=True)
-                batches = consumer.poll(timeout_ms=500)
+                batches = consumer.poll(timeout_ms=5000)
+                if not batches and is_rebalancing(consumer):
+                    # kafka-python begins one that ends between two calls once more.
+                    batches = consumer.poll(timeout_ms=5000)
                 # A third worker is in the group too, but gets no partition.
-                if not teller.speaks and consumer.group_metadata().generation_id > 0:
-                    print("Waiting for ratings. Press Ctrl-C to stop.")
-                    teller.speaks = True
-                    teller.tell("Got", consumer.assignment())
+                if consumer.group_metadata().generation_id > 0:
+                    teller.begin()
                 for (message,) in batches.values():
                     rating = (message.value or b"").decode(errors="replace")
                     # Without it, the partition's next owner would count it again.
@@ -69,15 +71,25 @@ def main():
             teller.speaks = False  # a worker that is stopped gives up its own as well
 
 
+def is_rebalancing(consumer):
+    return consumer.group_metadata().state is MemberState.REBALANCING
+
+
 class Teller(ConsumerRebalanceListener):
     # poll() calls the first method before a rebalance and the second one after it.
 
     speaks = False
 
+    def begin(self):
+        if not self.speaks:
+            print("Waiting for ratings. Press Ctrl-C to stop.")
+            self.speaks = True
+
     def on_partitions_revoked(self, revoked):
         self.tell("Gave up", revoked)
 
     def on_partitions_assigned(self, assigned):
+        self.begin()
         self.tell("Got", assigned)
 
     def tell(self, what, partitions):
