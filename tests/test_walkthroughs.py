@@ -38,6 +38,7 @@ def test_twice_in_a_row_and_after_an_interrupted_run(walkthrough, live, record):
         again = lab("run", walkthrough.name, environment=broker.environment)
         assert again.status == 0, again
         assert again.out[-1] == f"Each tab printed what {walkthrough.readme} shows."
+        check_is_plain(walkthrough, again.out)
     else:
         live(broker_of(walkthrough), settled=True)
         Replay(walkthrough, broker.environment).run()
@@ -48,6 +49,18 @@ def test_twice_in_a_row_and_after_an_interrupted_run(walkthrough, live, record):
     lines = [line for tab in walkthrough.tabs for line in tab.lines()]
     for row, says in SHOWN.get(pattern, {}).items():
         record("behaviours", row, broker_of(walkthrough), says(lines))
+
+
+def check_is_plain(walkthrough: Walkthrough, lines: list[str]) -> None:
+    """Without a terminal: no colours, and each line behind the name of its tab."""
+    assert "\x1b" not in "".join(lines)
+    for tab in walkthrough.tabs:
+        printed = [
+            line.split("| ", 1)[1]
+            for line in lines
+            if line.startswith(f"{tab.name} ") and "| $" not in line
+        ]
+        assert set(printed) - {"^C"} or not tab.lines()
 
 
 def of_an_unknown_name(lines: list[str]) -> str:
