@@ -55,10 +55,10 @@ def main():
                 if not batches:
                     # poll() would wait for ever for a Kafka that is gone. This fails.
                     consumer.bootstrap(timeout_ms=4000, refresh=True)
-                batches = consumer.poll(timeout_ms=5000)
+                batches = consumer.poll(timeout_ms=3000)
                 if not batches and is_rebalancing(consumer):
-                    # kafka-python begins one that ends between two calls once more.
-                    batches = consumer.poll(timeout_ms=5000)
+                    # kafka-python repeats one that ends between two calls of poll().
+                    batches = consumer.poll(timeout_ms=3000)
                 # A third worker is in the group too, but gets no partition.
                 if consumer.group_metadata().generation_id > 0:
                     teller.begin()

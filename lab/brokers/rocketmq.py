@@ -274,10 +274,13 @@ def wait_for_delayed(connection: Remoting, things: set[Thing]) -> None:
 
 
 def timed(connection: Remoting) -> dict[str, tuple[int, float]]:
-    """How much waits for its time in each topic, and when that changed, Unix time."""
+    """How much waits for its time in each topic, and when that changed, Unix time.
+
+    By RocketMQ's count, which may be below nothing after it was killed.
+    """
     body = connection.ask(TIMER_METRICS).body.decode()
     found = re.findall(r'"([^"]+)":\{"count":(-?\d+),"timeStamp":(\d+)', body)
-    return {name: (int(count), int(at) / 1000) for name, count, at in found}
+    return {name: (max(0, int(count)), int(at) / 1000) for name, count, at in found}
 
 
 def delete_settled(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
