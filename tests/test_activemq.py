@@ -59,14 +59,14 @@ def test_a_rejected_import_comes_back_after_a_second(activemq):
     publish("/queue/imports", persistent="true")(activemq.settings, b"broken")
     with client_of(activemq.settings) as client:
         client.connection.subscribe("/queue/imports", "1", ack="client-individual")
-        times = []
-        for _ in range(3):
-            client.connection.nack(client.take("MESSAGE").headers["ack"])
-            times.append(time.monotonic())
-    assert times[1] - times[0] > 0.9
-    assert times[2] - times[1] > 0.9
+        for attempt in range(3):
+            message = client.take("MESSAGE")
+            if attempt:
+                assert time.monotonic() - rejected > 0.9
+            rejected = time.monotonic()
+            client.connection.nack(message.headers["ack"])
     wait_until(lambda: waiting(activemq, "DLQ.imports") == 1)
-    assert waiting(activemq, "imports") == 0
+    wait_until(lambda: waiting(activemq, "imports") == 0)  # a moment after the copy
 
 
 def test_an_expired_request_is_no_dead_letter(activemq):

@@ -225,12 +225,11 @@ def test_a_scheduled_message_is_in_no_queue_before_its_time(activemq):
     began = time.monotonic()
     send(activemq, "/queue/reminders", ["later"], AMQ_SCHEDULED_DELAY=3000)
     while messages(activemq, REMINDERS) is None:  # the queue itself comes with it
-        waited = time.monotonic() - began
-        assert messages(activemq, WAITING) == 1 or waited > 3
+        assert messages(activemq, WAITING) == 1 or time.monotonic() - began >= 3
         time.sleep(0.05)
     assert messages(activemq, REMINDERS) == 1
-    # On time: never early, and half a second late at most, but for a busy machine.
-    assert 3 <= time.monotonic() - began < 6
+    # Never early. How late is up to the machine: half a second at most on a quiet one.
+    assert 3 <= time.monotonic() - began < 10
     assert messages(activemq, WAITING) is None
 
 

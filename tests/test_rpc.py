@@ -40,17 +40,17 @@ def test_rpc_ignores_a_stale_reply(name, rpc):
 @every_broker
 def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
     served, ask = rpc(name)
+    began = time.monotonic()
     with served as server:
         client = ask()
         server.wait_for_request()
-        began = time.monotonic()
+        requested = time.monotonic()
         while client.poll() is None:
-            assert time.monotonic() < began + 2 * DEADLINE
+            assert time.monotonic() < requested + 2 * DEADLINE
             server.reply("not for you", stale=True)
             time.sleep(1)  # one every second: what a deadline per event falls for
         ended = finish(client)
-    # The wait began a little before the request was seen, and is looked at each second.
-    assert DEADLINE - 1 <= time.monotonic() - began <= DEADLINE + 3
+    assert time.monotonic() - began >= DEADLINE
     assert ended.status == 1
     assert ended.error == [
         f"No reply within 5 seconds. Is {name}_rpc_server.py running?"
@@ -59,14 +59,14 @@ def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
 
 @every_broker
 def test_rpc_without_a_server_takes_five_seconds(name, live):
-    """From its request on: on a busy machine, Python may take seconds to start."""
+    """The wait begins between the script's start and the line that it prints."""
     broker = live(name, settled=True)
     environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
+    began = time.monotonic()
     client = start(path_of(name, "rpc_client"), environment=environment)
     assert client.stdout.readline() == "Requested Night Train\n"
-    began = time.monotonic()
-    ended = finish(client)
-    assert DEADLINE - 0.5 <= time.monotonic() - began <= DEADLINE + 4
+    ended = finish(client, 2 * DEADLINE)
+    assert time.monotonic() - began >= DEADLINE
     assert ended.status == 1
     assert len(ended.error) == 1
 
