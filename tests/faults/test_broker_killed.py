@@ -10,9 +10,16 @@ import pytest
 from lab.broker import Report
 from tests.parameters import every_broker, path_of, scripts_of
 from tests.rows import ROWS
-from tests.support import PATIENCE, Tab, check_one_line, finish, run, start
+from tests.support import (
+    PATIENCE,
+    PROMISED_SECONDS,
+    Tab,
+    check_one_line,
+    finish,
+    run,
+    start,
+)
 
-PROMISED_SECONDS = 10  # until any trouble with the broker is reported
 TRIES = 5  # until a broker dies in a run that takes a fifth of a second
 MANY = 10_000  # messages
 

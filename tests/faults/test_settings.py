@@ -7,9 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.parameters import every, every_broker, path_of, scripts_of
-from tests.support import Tab, check_one_line, finish, lab, run, settings_block, start
+from tests.support import (
+    PROMISED_SECONDS,
+    Tab,
+    check_one_line,
+    finish,
+    lab,
+    run,
+    settings_block,
+    start,
+)
 
-PROMISED_SECONDS = 10  # until any trouble with the broker is reported
 AT_A_TIME = 5  # scripts, that mostly wait; but more would be slow to start
 # Bad setting -> the fault as docs/faults.md has it.
 REPORTED = {"down": "down", "wrong password": "password"}
