@@ -78,14 +78,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     for item in items:
         if "record" in item.fixturenames:
             item.add_marker("evidence")
-    # One broker's tests after the other's: each process has one at a time to run.
+    # One broker's tests after the other's: each process has one at a time to run. Of
+    # these the longest first: at the end, they would keep a single process busy.
     names = list(BROKERS)
-    items.sort(key=lambda item: broker_index(item.nodeid, names))
+    items.sort(key=lambda item: (broker_index(item.nodeid, names), -longest(item)))
 
 
 def broker_index(test: str, names: list[str]) -> int:
     """The place of the broker that a test names; -1 where it names none."""
     return next((i for i, name in enumerate(names) if name in test), -1)
+
+
+def longest(item: pytest.Item) -> float:
+    """How long a test may take, in seconds; 0 where it has no time of its own."""
+    marker = item.get_closest_marker("timeout")
+    return marker.args[0] if marker else 0
 
 
 @pytest.fixture(autouse=True)
