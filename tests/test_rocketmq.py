@@ -141,7 +141,7 @@ def test_a_missing_group_is_named(rocketmq):
         assert worker.line() == "Waiting for tasks. Press Ctrl-C to stop."
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_late_acknowledgement_is_refused(rocketmq, tmp_path):
     """Another worker has the task by then: one that asks for more time finishes it."""
     text = path_of("consumer").read_text().replace("time.sleep(1)", "time.sleep(15)")

@@ -29,7 +29,7 @@ RELEASES = ["album Night Train", "single Harbour Lights", "tour of six cities"]
 TASKS_READY = "Waiting for tasks. Press Ctrl-C to stop."
 RELEASES_READY = "Listening for announcements. Press Ctrl-C to stop."
 
-pytestmark = pytest.mark.timeout(150)  # the first test installs the client
+pytestmark = pytest.mark.timeout(300)  # the first test installs the client
 
 
 def has_wheel() -> bool:

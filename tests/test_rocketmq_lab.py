@@ -190,7 +190,7 @@ def tasks_after_a_reset(rocketmq, seconds: float) -> list[str]:
     return sorted(taken)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_reset_takes_along_what_a_killed_worker_had(rocketmq):
     """Its note would show the new topic's message at the same place a second time."""
     send_tasks(rocketmq)
@@ -201,7 +201,7 @@ def test_reset_takes_along_what_a_killed_worker_had(rocketmq):
     assert tasks_after_a_reset(rocketmq, 14) == TASKS
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_reset_takes_along_what_was_taken_before_the_broker_was_killed(new_broker):
     """From then on RocketMQ's own count of the notes is wrong: here, one less."""
     rocketmq = new_broker("rocketmq")
@@ -217,7 +217,7 @@ def test_reset_takes_along_what_was_taken_before_the_broker_was_killed(new_broke
     assert tasks_after_a_reset(rocketmq, 20) == TASKS
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_reset_forgets_what_a_killed_player_had(rocketmq):
     player = script("rocketmq_fifo_consumer.py").path
     producer = script("rocketmq_fifo_producer.py").path

@@ -50,7 +50,7 @@ def killed_after(line: str, path, environment) -> None:
         tab.wait_for(line)  # and then it is killed
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_what_was_not_booked_is_rolled_back(live, tmp_path, record):
     """The producer dies after the half message and before the row."""
     rocketmq = live("rocketmq")

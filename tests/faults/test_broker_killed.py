@@ -204,7 +204,7 @@ def test_of_10000_messages_none_is_lost(name, new_broker, record):
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @every_broker
 def test_a_consumer_of_a_broker_that_is_started_again(name, new_broker, record):
     broker = new_broker(name)

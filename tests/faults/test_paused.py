@@ -65,7 +65,7 @@ def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen, re
     record("faults", "frozen", each.broker, "it ends within ten seconds")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @every_broker
 def test_a_pause_longer_than_the_heartbeat_loses_no_task(name, live, frozen, record):
     """A worker with a task is at work when the broker stops answering."""
