@@ -81,7 +81,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     # One broker's tests after the other's: each process has one at a time to run. Of
     # these the longest first: at the end, they would keep a single process busy.
     names = list(BROKERS)
-    items.sort(key=lambda item: (broker_index(item.nodeid, names), -longest(item)))
+    items.sort(
+        key=lambda item: (broker_index(item.nodeid, names), -allowed_seconds(item))
+    )
 
 
 def broker_index(test: str, names: list[str]) -> int:
@@ -89,8 +91,8 @@ def broker_index(test: str, names: list[str]) -> int:
     return next((i for i, name in enumerate(names) if name in test), -1)
 
 
-def longest(item: pytest.Item) -> float:
-    """How long a test may take, in seconds; 0 where it has no time of its own."""
+def allowed_seconds(item: pytest.Item) -> float:
+    """How long a test may take; 0 where it has no limit of its own."""
     marker = item.get_closest_marker("timeout")
     return marker.args[0] if marker else 0
 

@@ -21,9 +21,7 @@ from lab.broker import ROOT
 from lab.brokers import BROKERS
 
 PATIENCE = 30  # seconds
-# Until a script says what is wrong with its broker, or ends: ten seconds are promised,
-# and Python may take long to start while other tests run.
-PROMISED_SECONDS = 10 + 5
+PROMISED_SECONDS = 10  # until a script says what is wrong with its broker, or ends
 
 
 class Script(NamedTuple):

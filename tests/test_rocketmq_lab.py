@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from lab.broker import Report, Thing, Unavailable
-from lab.brokers.rocketmq import ROCKETMQ, broker, contents, timed
+from lab.brokers.rocketmq import BROKER_CONF, ROCKETMQ, broker, contents, timed
 from tests.rocketmq_client import bodies, consuming, receive, set_topic, take
 from tests.rows.rocketmq import in_group, send, things
 from tests.support import Tab, lab, run, script, wait_until
@@ -88,6 +88,10 @@ def test_the_readmes_commands(rocketmq):
     named = re.findall(r"`(\w+) = (\w+)`", (ROCKETMQ.folder / "README.md").read_text())
     assert len(named) == 3
     assert dict(named).items() <= settings.items()
+    # RocketMQ says nothing of a name in its file that it does not know.
+    in_file = re.findall(r"^(\w+)=(\S+)$", BROKER_CONF, re.M)
+    assert len(in_file) > 10
+    assert dict(in_file).items() <= settings.items()
     assert f"create topic to {address} success" in said["updateTopic"]
     assert Thing("topic", "drafts") in things(rocketmq.settings)
     assert len(said) == 6

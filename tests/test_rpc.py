@@ -50,6 +50,7 @@ def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
             server.reply("not for you", stale=True)
             time.sleep(1)  # one every second: what a deadline per event falls for
         ended = finish(client)
+    assert time.monotonic() - requested <= DEADLINE + 3
     assert time.monotonic() - began >= DEADLINE
     assert ended.status == 1
     assert ended.error == [
@@ -65,7 +66,7 @@ def test_rpc_without_a_server_takes_five_seconds(name, live):
     began = time.monotonic()
     client = start(path_of(name, "rpc_client"), environment=environment)
     assert client.stdout.readline() == "Requested Night Train\n"
-    ended = finish(client, 2 * DEADLINE)
+    ended = finish(client, DEADLINE + 4)
     assert time.monotonic() - began >= DEADLINE
     assert ended.status == 1
     assert len(ended.error) == 1
