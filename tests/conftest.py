@@ -7,6 +7,7 @@ TEST_RABBITMQ_VERSION=4.3.6 in the environment makes every test fail on another 
 that these tests start.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Recorder())
     # A shell's background job ignores Ctrl-C, and so would the scripts that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A terminal is opened with a fork. A Pulsar consumer that is collected in the child
+    # waits without end for its threads: they are in the parent.
+    os.register_at_fork(before=gc.disable, after_in_parent=gc.enable)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:

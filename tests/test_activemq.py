@@ -9,7 +9,7 @@ import stomp
 from lab.broker import Report, Thing
 from lab.brokers.activemq import BROKER, contents, endpoints, jolokia
 from tests.rows.activemq import client_of, publish
-from tests.support import Tab, finish, lab, run, script, start, wait_until
+from tests.support import PATIENCE, Tab, finish, lab, run, script, start, wait_until
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_rejected_import_comes_back_after_a_second(activemq):
 
 
 def test_an_expired_request_is_no_dead_letter(activemq):
-    soon = str(int(time.time() * 1000) + 100)
+    soon = str(int(time.time() * 1000) + 1000)
     for name in ("track_metadata", "live_requests"):
         publish(f"/queue/{name}", expires=soon, persistent="true")(
             activemq.settings, b"late"
@@ -203,7 +203,7 @@ def test_heartbeats_go_on_while_a_task_is_worked_on(activemq):
     connection.connect("admin", "admin", wait=True)
     connection.subscribe("/queue/music_tasks", "1")
     publish("/queue/music_tasks")(activemq.settings, b"long task")
-    assert worker.ended.get(timeout=10)
+    assert worker.ended.get(timeout=PATIENCE)
 
 
 def test_a_listener_that_raises_loses_the_connection(activemq):
@@ -225,7 +225,7 @@ def test_a_listener_that_raises_loses_the_connection(activemq):
     connection.connect("admin", "admin", wait=True)
     connection.subscribe("/queue/music_tasks", "1", ack="client-individual")
     publish("/queue/music_tasks")(activemq.settings, b"poison")
-    assert listener.ended.get(timeout=10)
+    assert listener.ended.get(timeout=PATIENCE)
     wait_until(lambda: waiting(activemq, "music_tasks") == 1)  # it is not lost
 
 

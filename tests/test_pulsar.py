@@ -3,7 +3,7 @@
 import pulsar
 import pytest
 
-from tests.rows.pulsar import connected, publish
+from tests.rows.pulsar import PATIENT, connected, publish
 from tests.support import finish, lab, run, script, start
 
 # The client tries again and again until its time limit is over, and takes more than a
@@ -45,7 +45,7 @@ def test_of_tasks_that_wait_the_first_worker_is_sent_all_by_default(live):
         client.subscribe("music_tasks", "encoders", kind).close()
         publish("music_tasks", times=6)(settings, b"task")
         first = client.subscribe("music_tasks", "encoders", kind)
-        assert all(first.receive(timeout_millis=5000) for _ in range(6))
+        assert all(first.receive(**PATIENT) for _ in range(6))
         second = client.subscribe("music_tasks", "encoders", kind)
         with pytest.raises(pulsar.Timeout):
             second.receive(timeout_millis=1000)

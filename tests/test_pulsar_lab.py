@@ -8,7 +8,7 @@ import pytest
 
 from lab.broker import Thing, Unavailable
 from lab.brokers.pulsar import admin, contents, delete
-from tests.rows.pulsar import connected, publish, things
+from tests.rows.pulsar import PATIENT, connected, publish, things
 from tests.support import Tab, lab, run, script, wait_until
 
 TENANT = "lab-tests"
@@ -87,7 +87,7 @@ def test_a_topic_keeps_what_its_subscription_has_acknowledged(broker):
         consumer = connection.subscribe("plays", "charts")
         publish("plays", times=3)(broker.settings, b"play")
         for _ in range(3):
-            message = consumer.receive(timeout_millis=5000)
+            message = consumer.receive(**PATIENT)
             consumer.acknowledge_cumulative(message)
     wait_until(
         lambda: (

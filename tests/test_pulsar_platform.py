@@ -7,7 +7,7 @@ import pytest
 from pulsar.schema import AvroSchema, Integer, Record, String
 
 from lab.brokers.pulsar import PULSAR, admin
-from tests.rows.pulsar import connected, publish, things
+from tests.rows.pulsar import PATIENT, connected, publish, things
 from tests.support import Tab, run, script, wait_until
 
 HOME = "persistent/public/default"
@@ -33,7 +33,7 @@ def all_of(connection: pulsar.Client, topic: str, **options) -> list[pulsar.Mess
     reader = connection.create_reader(topic, pulsar.MessageId.earliest, **options)
     found = []
     while reader.has_message_available():
-        found.append(reader.read_next(timeout_millis=5000))
+        found.append(reader.read_next(**PATIENT))
     reader.close()
     return found
 

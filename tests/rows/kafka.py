@@ -32,11 +32,12 @@ def publish(topic: str, *, times: int = 1, **options):
 
     def send(settings: Settings, body: bytes | None) -> None:
         servers = [str(end) for end in endpoints(settings)]
-        with KafkaProducer(bootstrap_servers=servers, max_block_ms=5000) as producer:
+        patience = {"max_block_ms": PATIENCE * 1000}
+        with KafkaProducer(bootstrap_servers=servers, **patience) as producer:
             bodies = [body, *[b"one more"] * (times - 1)]
             sent = [producer.send(topic, each, **options) for each in bodies]
             for each in sent:
-                each.get(timeout=5)
+                each.get(timeout=PATIENCE)
 
     return send
 
@@ -123,9 +124,9 @@ class Client:
         with KafkaProducer(
             bootstrap_servers=servers,
             **once,
-            max_block_ms=5000,
-            request_timeout_ms=4000,
-            delivery_timeout_ms=5000,
+            max_block_ms=10_000,
+            request_timeout_ms=8000,
+            delivery_timeout_ms=10_000,
         ) as producer:
             for body in bodies:
                 if len(on_their_way) == ON_THEIR_WAY:

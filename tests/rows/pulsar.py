@@ -24,6 +24,7 @@ from tests.rows.row import (
 from tests.support import PATIENCE, wait_until
 
 TASKS = "music_tasks"
+PATIENT = {"timeout_millis": PATIENCE * 1000}
 
 
 @contextmanager
@@ -38,6 +39,8 @@ def connected(settings: Settings):
         yield connection
     finally:
         connection.close()
+        # Each of them refers to the client, and keeps files open with it.
+        connection._consumers.clear()
 
 
 def publish(topic: str, *, times: int = 1, **options):
@@ -77,7 +80,7 @@ def count_payments(settings: Settings):
         def count() -> int:
             nonlocal found
             while reader.has_message_available():
-                reader.read_next(timeout_millis=5000)
+                reader.read_next(**PATIENT)
                 found += 1
             return found
 
@@ -145,7 +148,7 @@ class Client:
             answers.put((body, result))
 
         connection = client(settings)
-        producer = connection.create_producer(TASKS, send_timeout_millis=4000)
+        producer = connection.create_producer(TASKS, send_timeout_millis=10_000)
         try:
             on_their_way = send_some(ON_THEIR_WAY)
             # Also after a failure each answer is waited for.
@@ -169,7 +172,7 @@ class Client:
         with connected(settings) as connection:
             reader = connection.create_reader(TASKS, pulsar.MessageId.earliest)
             while reader.has_message_available():
-                found.append(reader.read_next(timeout_millis=5000).data())
+                found.append(reader.read_next(**PATIENT).data())
         return found
 
     @contextmanager
@@ -190,13 +193,12 @@ class Client:
             connection.close()
 
     def told_after_a_death(self, settings) -> str:
-        wait = {"timeout_millis": PATIENCE * 1000}
         with connected(settings) as others:
             with connected(settings) as connection:
-                first = worker_of(connection).receive(**wait)
+                first = worker_of(connection).receive(**PATIENT)
                 # There before the death: without a consumer a count would be forgotten.
                 other = worker_of(others)
-            while (again := other.receive(**wait)).data() != first.data():
+            while (again := other.receive(**PATIENT)).data() != first.data():
                 other.acknowledge(again)
         before = again.redelivery_count()
         return told(flag=before > 0, count=before + 1 if before else None)
