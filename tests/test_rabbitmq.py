@@ -3,6 +3,7 @@
 import pika
 import pytest
 
+from lab.broker import Report
 from lab.brokers.rabbitmq import management
 from tests.rows.rabbitmq import channel_to, publish
 from tests.support import (
@@ -59,6 +60,20 @@ def test_a_deleted_queue_ends_its_consumer(path, queue, rabbitmq, channel):
         status, _, (line,) = tab.end()
         assert status == 1
         assert f"queue {queue} was deleted" in line
+
+
+def test_persistence_is_a_property(new_broker):
+    """Without it, a confirmed message is gone after a restart: queues alone last."""
+    broker = new_broker("rabbitmq")
+    with channel_to(broker.settings) as channel:
+        channel.queue_declare("music_tasks", durable=True)
+    publish("", "music_tasks")(broker.settings, b"in memory")
+    publish("", "music_tasks", delivery_mode=2)(broker.settings, b"on disk")
+    broker.instance.stop()
+    broker.instance.start(Report())
+    with channel_to(broker.settings) as channel:
+        method, _, body = channel.basic_get("music_tasks", auto_ack=True)
+    assert (body, method.message_count) == (b"on disk", 0)
 
 
 # Dead letters
