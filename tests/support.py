@@ -101,6 +101,8 @@ class Tab:
 
     def end(self) -> tuple[int | None, int | None, list[str]]:
         """Wait for its end: exit status, or the signal that ended it; last lines."""
+        # For all that is left to print, by a script that may have much to do.
+        self.child.timeout = 2 * PATIENCE
         lines = self.child.read().split("\r\n")
         self.child.wait()
         self.child.close()

@@ -236,13 +236,13 @@ def test_a_zombie_is_fenced_in_the_middle_of_its_transaction(kafka):
             bootstrap_servers=servers, transactional_id="bookkeeper"
         ) as successor:
             successor.init_transactions()
-        assert zombie.end() == (
-            1,
-            None,
-            ["Fenced: another processor has started with the same id."],
-        )
+        status, _, lines = zombie.end()
+    assert status == 1
+    assert lines[-1] == "Fenced: another processor has started with the same id."
+    # Where the successor was slow, the zombie has had time for a commit.
+    done = sum(line.startswith("Committed ") for line in lines)
     with Tab(PROCESSOR, environment=kafka.environment) as processor:
-        check_committed(processor, payments)
+        check_committed(processor, payments[done:])
     check_bookings(kafka, payments)
 
 

@@ -11,11 +11,9 @@ from tests.support import (
     PROMISED_SECONDS,
     Tab,
     check_one_line,
-    finish,
     lab,
     run,
     settings_block,
-    start,
 )
 
 AT_A_TIME = 5  # scripts, that mostly wait; but more would be slow to start
@@ -42,12 +40,19 @@ def test_bad_settings_are_one_line(name, bad, live, silent_port, record):
 
     def seconds_until_its_end(each) -> float:
         began = time.monotonic()
-        ended = finish(start(each.path, environment=environment), PROMISED_SECONDS)
+        ended = run(each.path, environment=environment)
         check_one_line(ended, says=bad.says, secret=broker.row.secret)
         return time.monotonic() - began
 
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        slowest = max(pool.map(seconds_until_its_end, scripts))
+        seconds = dict(
+            zip(scripts, pool.map(seconds_until_its_end, scripts), strict=True)
+        )
+    for each in scripts:
+        if seconds[each] >= PROMISED_SECONDS:  # that is promised where it runs alone
+            seconds[each] = seconds_until_its_end(each)
+    slowest = max(seconds.values())
+    assert slowest < PROMISED_SECONDS
 
     status = lab("status", name, environment=environment)
     assert status.status == 1

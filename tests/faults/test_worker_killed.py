@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.parameters import every_broker, path_of
-from tests.support import PATIENCE, Tab, in_order, run
+from tests.support import PATIENCE, Tab, finish, in_order, run, start
 
 
 @every_broker
@@ -14,11 +14,12 @@ def test_a_worker_killed_in_mid_task_loses_nothing(name, live, record):
     broker = live(name, settled=True)
     with in_order(path_of(name, "consumer"), broker.environment) as workers:
         doomed, other = workers
-        tasks = run(path_of(name, "producer"), environment=broker.environment).out
-        assert len(tasks) == 6
+        producer = start(path_of(name, "producer"), environment=broker.environment)
         interrupted = doomed.line().removeprefix("Encoding ")
         doomed.child.kill(9)
         killed = time.monotonic()
+        tasks = finish(producer).out
+        assert len(tasks) == 6
         lines = []
         while f"Encoding {interrupted}" not in lines:
             lines.append(other.line())

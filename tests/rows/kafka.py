@@ -98,7 +98,9 @@ def rpc_server(settings: Settings):
         yield Server(consumer, settings)
 
 
-def worker_of(settings: Settings, **options) -> KafkaConsumer:
+def worker_of(
+    settings: Settings, *, session_timeout_ms: int = 6000, **options
+) -> KafkaConsumer:
     """A member of the work queue's group, that commits when it is told to."""
     return KafkaConsumer(
         TASKS,
@@ -107,7 +109,7 @@ def worker_of(settings: Settings, **options) -> KafkaConsumer:
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         max_poll_records=1,
-        session_timeout_ms=6000,
+        session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=1000,
         **options,
     )
@@ -153,8 +155,8 @@ class Client:
 
     @contextmanager
     def consuming(self, settings):
-        consumer = worker_of(settings)
-
+        # It stays a member while Kafka is down.
+        consumer = worker_of(settings, session_timeout_ms=45_000)
         polled = deque()
 
         def poll(seconds: float) -> None:

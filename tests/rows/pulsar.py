@@ -9,7 +9,7 @@ from itertools import islice
 import pulsar
 
 from lab.broker import Thing
-from lab.brokers.pulsar import HOME_NAMESPACE, client, contents, topics_by_namespace
+from lab.brokers.pulsar import HOME_NAMESPACE, contents, topics_by_namespace
 from lab.brokers.pulsar import PULSAR as BROKER
 from tests.rows.row import (
     ON_THEIR_WAY,
@@ -27,14 +27,18 @@ TASKS = "music_tasks"
 PATIENT = {"timeout_millis": PATIENCE * 1000}
 
 
-@contextmanager
-def connected(settings: Settings):
+def patient_client(settings: Settings) -> pulsar.Client:
     """As the lab's client, but patient: a broker that has just started may be slow."""
-    connection = pulsar.Client(
+    return pulsar.Client(
         settings["PULSAR_SERVICE_URL"],
         operation_timeout_seconds=PATIENCE,
         logger=pulsar.FileLogger(pulsar.LoggerLevel.Error, os.devnull),
     )
+
+
+@contextmanager
+def connected(settings: Settings):
+    connection = patient_client(settings)
     try:
         yield connection
     finally:
@@ -147,7 +151,7 @@ class Client:
         def answer(body: bytes, result: pulsar.Result, _) -> None:
             answers.put((body, result))
 
-        connection = client(settings)
+        connection = patient_client(settings)
         producer = connection.create_producer(TASKS, send_timeout_millis=10_000)
         try:
             on_their_way = send_some(ON_THEIR_WAY)
@@ -177,7 +181,7 @@ class Client:
 
     @contextmanager
     def consuming(self, settings):
-        connection = client(settings)
+        connection = patient_client(settings)
         consumer = worker_of(connection)
 
         def take(seconds: float) -> bytes | None:

@@ -116,7 +116,8 @@ class Client:
         def fill(channel) -> None:
             while waiting and len(unconfirmed) < ON_THEIR_WAY:
                 unconfirmed[next(tags)] = waiting[0]
-                channel.basic_publish("", TASKS, waiting.popleft(), LASTING)
+                body = waiting.popleft()
+                channel.basic_publish("", TASKS, body, LASTING, mandatory=True)
             if not unconfirmed:
                 channel.connection.close()
 
@@ -127,7 +128,11 @@ class Client:
                 confirmed(unconfirmed.pop(tag))
             fill(channel)
 
+        def on_return(channel, *_) -> None:
+            raise AssertionError(f"no queue {TASKS}")
+
         def on_open(channel) -> None:
+            channel.add_on_return_callback(on_return)
             channel.confirm_delivery(partial(on_confirm, channel))
             fill(channel)
 
