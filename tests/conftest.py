@@ -21,9 +21,10 @@ from lab.brokers import BROKERS
 from lab.local import Instance, free_ports
 from tests import evidence
 from tests.evidence import Recorder, Seen
+from tests.parameters import path_of
 from tests.rows import ROWS
 from tests.rows.row import Row
-from tests.support import end_started
+from tests.support import PATIENCE, Tab, end_started, run, wait_until
 
 
 class Live(NamedTuple):
@@ -208,9 +209,25 @@ def shared(request, start_broker) -> Callable[[str], Live]:
                 known[name] = Live(ROWS[name], settings, settings, None)
             else:
                 known[name] = start_broker(name)
+                warm_up(known[name])
         return known[name]
 
     return get
+
+
+def warm_up(broker: Live) -> None:
+    """Use it once: the first time takes longest, and scripts give up after seconds."""
+    name, environment = broker.row.broker.name, broker.environment
+
+    def answers() -> bool:
+        with Tab(path_of(name, "rpc_server"), environment=environment) as server:
+            server.line()
+            ended = run(path_of(name, "rpc_client"), environment=environment)
+            server.press_ctrl_c()
+            server.end()
+        return ended.status == 0
+
+    wait_until(answers, 2 * PATIENCE)
 
 
 @pytest.fixture

@@ -93,8 +93,10 @@ class Tab:
 
     def wait_for(self, line: str) -> None:
         """Read until it prints this line; ``*`` stands for anything."""
+        others = []
         while not fnmatchcase(printed := self.line(), line):
-            assert printed, f"ended without printing: {line}"
+            assert printed, f"ended without printing {line}, with {others}"
+            others.append(printed)
 
     def press_ctrl_c(self) -> None:
         self.child.sendintr()
