@@ -9,13 +9,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 import pexpect
+import psutil
 
 from lab.broker import ROOT
 from lab.brokers import BROKERS
@@ -201,6 +202,15 @@ def topics_received(
         tab.press_ctrl_c()
         assert tab.end() == (0, None, [])
     return [line.removeprefix("Received ").split(":")[0] for line in lines]
+
+
+def each_of(processes: Iterable[psutil.Process], ask: Callable) -> list:
+    """What they answer; a broker's helpers may have ended in the meantime."""
+    answers = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            answers.append(ask(process))
+    return answers
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:

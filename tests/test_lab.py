@@ -24,6 +24,7 @@ from tests.support import (
     PATIENCE,
     SCRIPTS,
     Tab,
+    each_of,
     lab,
     open_page,
     promised_page,
@@ -152,11 +153,11 @@ def test_up_and_down(name, prepare):
     # Not always the second line: the first start on a machine downloads.
     is_up = re.compile(rf"{title} [\d.]+ is up on localhost:\d+, local")
     assert any(map(is_up.match, first.out))
-    pids = {process.pid for process in broker.instance.processes()}
+    pids = {process.pid for process in broker.instance.roots()}
     again = up(broker)
     assert again.status == 0
     assert "as before" in again.out[0]
-    assert {process.pid for process in broker.instance.processes()} == pids
+    assert {process.pid for process in broker.instance.roots()} == pids
 
     assert " is up " in only_line(lab("status", name, environment=env(broker)))
     assert lab("logs", name, environment=env(broker)).out
@@ -281,8 +282,10 @@ def test_everything_listens_on_loopback_only(name, live):
     broker = live(name)
     listening = [
         connection.laddr.ip
-        for process in broker.instance.processes()
-        for connection in process.net_connections()
+        for connections in each_of(
+            broker.instance.processes(), psutil.Process.net_connections
+        )
+        for connection in connections
         if connection.status == psutil.CONN_LISTEN
     ]
     assert listening

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lab.broker import Report
@@ -14,6 +15,7 @@ from tests.support import (
     PATIENCE,
     Tab,
     check_one_line,
+    each_of,
     finish,
     run,
     start,
@@ -82,8 +84,7 @@ def kill_at_work(broker) -> None:
         deadline = time.monotonic() + PATIENCE
         while not count() and time.monotonic() < deadline:
             pass
-        for process in processes:
-            process.kill()
+        each_of(processes, psutil.Process.kill)
     broker.instance.kill()
 
 
@@ -184,8 +185,7 @@ def test_of_10000_messages_none_is_lost(name, new_broker, record):
     def note(payment: bytes) -> None:
         confirmed.add(payment)
         if len(confirmed) == MANY // 3:
-            for process in processes:
-                process.kill()
+            each_of(processes, psutil.Process.kill)
 
     while missing := [each for each in payments if each not in confirmed]:
         try:

@@ -7,8 +7,8 @@ import pexpect
 from tests.parameters import every_script
 from tests.support import Tab
 
-# It subscribes to five topics, and each of two may be the first at some of them.
-BOTH_MAY_BE_REFUSED = {"pulsar_topic_consumer.py"}
+# They subscribe to several topics, and each of two may be the first at some of them.
+BOTH_MAY_BE_REFUSED = {"pulsar_routing_consumer.py", "pulsar_topic_consumer.py"}
 
 
 def first_line(tab: Tab, each) -> str:

@@ -9,7 +9,15 @@ import psutil
 import pytest
 
 from tests.parameters import every_broker, every_script, path_of
-from tests.support import PROMISED_SECONDS, Tab, finish, run, start, wait_until
+from tests.support import (
+    PROMISED_SECONDS,
+    Tab,
+    each_of,
+    finish,
+    run,
+    start,
+    wait_until,
+)
 
 # After so long a client has noticed the silence, with the rows' short heartbeats.
 NOTICED_SECONDS = 10
@@ -24,14 +32,12 @@ def frozen():
     stopped: list[psutil.Process] = []
 
     def go_on() -> None:
-        while stopped:
-            with suppress(psutil.NoSuchProcess):
-                stopped.pop().resume()
+        each_of(stopped, psutil.Process.resume)
+        stopped.clear()
 
     def freeze(instance):
-        for process in instance.processes():
-            process.suspend()
-            stopped.append(process)
+        stopped.extend(instance.processes())
+        each_of(stopped, psutil.Process.suspend)
         return go_on
 
     yield freeze
