@@ -133,7 +133,8 @@ def page_of(test: str) -> str:
     path, name = test.split("::")
     before, found, _ = (ROOT / path).read_text().partition(f"\ndef {name}(")
     assert found, test
-    return f"../{path}#L{before.count(chr(10)) + 2}"
+    line = before.count("\n") + 2
+    return f"../{path}#L{line}"
 
 
 def cell(seen: list[Seen]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from lab.broker import Thing, Unavailable
 from lab.brokers.pulsar import admin, contents, delete
 from tests.rows.pulsar import PATIENT, connected, publish, things
-from tests.support import Tab, lab, run, script, wait_until
+from tests.support import Tab, each_of, lab, run, script, wait_until
 
 TENANT = "lab-tests"
 NAMESPACE = f"{TENANT}/uploads"
@@ -235,16 +235,14 @@ def test_something_else_that_speaks_http(broker):
 
 def test_a_frozen_broker(broker):
     """Its ports accept, nobody answers: said within seconds, and it recovers."""
-    processes = [psutil.Process(each.pid) for each in broker.instance.processes()]
-    for process in processes:
-        process.suspend()
+    processes = broker.instance.processes()
+    each_of(processes, psutil.Process.suspend)
     try:
         began = time.monotonic()
         line = status_line(broker)
         assert time.monotonic() - began < 20
     finally:
-        for process in processes:
-            process.resume()
+        each_of(processes, psutil.Process.resume)
     assert line.startswith("Pulsar cannot be used (it runs, local, ")
     assert "does not answer in Pulsar's protocol" in line
     wait_until(

@@ -303,7 +303,7 @@ def test_it_is_never_early_and_hardly_late(broker):
             consumer.acknowledge(consumer.receive(**PATIENT))
             late.append(time.time() - sent - delay)
     assert min(late) > -0.002  # the message carries whole milliseconds
-    assert min(late) < 0.2
+    assert sorted(late)[5] < 0.2  # the median: the machine may be busy
 
 
 @pytest.mark.parametrize("name", ["Exclusive", "Failover", "Shared", "KeyShared"])

@@ -63,17 +63,27 @@ def test_a_deleted_queue_ends_its_consumer(path, queue, rabbitmq, channel):
 
 
 def test_persistence_is_a_property(new_broker):
-    """Without it, a confirmed message is gone after a restart: queues alone last."""
+    """Without it, what was confirmed is gone after a restart, but for quorum queues."""
     broker = new_broker("rabbitmq")
-    with channel_to(broker.settings) as channel:
-        channel.queue_declare("music_tasks", durable=True)
-    publish("", "music_tasks")(broker.settings, b"in memory")
-    publish("", "music_tasks", delivery_mode=2)(broker.settings, b"on disk")
+    for kind in ("classic", "quorum"):
+        with channel_to(broker.settings) as channel:
+            arguments = {"x-queue-type": kind}
+            channel.queue_declare(kind, durable=True, arguments=arguments)
+        publish("", kind)(broker.settings, b"in memory")
+        publish("", kind, delivery_mode=2)(broker.settings, b"on disk")
     broker.instance.stop()
     broker.instance.start(Report())
     with channel_to(broker.settings) as channel:
-        method, _, body = channel.basic_get("music_tasks", auto_ack=True)
-    assert (body, method.message_count) == (b"on disk", 0)
+        assert bodies(channel, "classic") == [b"on disk"]
+        assert bodies(channel, "quorum") == [b"in memory", b"on disk"]
+
+
+def bodies(channel, queue: str) -> list[bytes]:
+    """What is there; taken."""
+    found = []
+    while (answer := channel.basic_get(queue, auto_ack=True))[0]:
+        found.append(answer[2])
+    return found
 
 
 # Dead letters
@@ -197,6 +207,13 @@ def test_a_message_that_kills_each_worker_is_taken_away(rabbitmq, tmp_path):
 
 
 # Confirms
+
+
+def test_what_no_queue_takes_is_confirmed_all_the_same(channel):
+    channel.confirm_delivery()  # from here on, an error where it is not confirmed
+    channel.basic_publish("", "nowhere", b"a payment")
+    with pytest.raises(pika.exceptions.UnroutableError):
+        channel.basic_publish("", "nowhere", b"a payment", mandatory=True)
 
 
 def test_a_closed_channel_ends_the_asynchronous_producer(rabbitmq, channel):

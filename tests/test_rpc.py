@@ -88,7 +88,7 @@ def test_rpc_each_client_gets_its_own_reply(name, live):
     client = path_of(name, "rpc_client")
     with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
         assert server.line()
-        titles = "Night Train", "Harbour Lights"
+        titles = "Night Train", "Harbour Lights", "Night Train"
         clients = [
             start(client, title, environment=broker.environment) for title in titles
         ]

@@ -41,7 +41,7 @@ def test_a_broker_that_dies_is_one_line(name, new_broker, record):
     broker.instance.kill()
     killed = time.monotonic()
     for process in running:
-        ended = finish(process)
+        ended = finish(process, max(1, killed + PATIENCE - time.monotonic()))
         check_one_line(
             ended,
             says=(f"python -m lab status {name}", f":{broker.client_port}"),
