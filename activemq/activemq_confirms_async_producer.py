@@ -31,8 +31,9 @@ if not all(len(node) == 2 and node[0] and node[1].isdecimal() for node in NODES)
     sys.exit("ACTIVEMQ_HOSTS is malformed. Write it as .env.example does.")
 # Bodies stay bytes: one that is not UTF-8 would end the connection.
 OPTIONS = {"timeout": 4, "reconnect_attempts_max": 1, "auto_decode": False}
-# Milliseconds between two signs of life: a frozen ActiveMQ is noticed, and so are we.
-OPTIONS["heartbeats"] = (3000, 3000)
+# Milliseconds between two signs of life, ours and ActiveMQ's. After a message ActiveMQ
+# leaves one out: stomp.py, which gives up after 1.5 periods, has to wait for three.
+OPTIONS |= {"heartbeats": (3000, 1500), "heart_beat_receive_scale": 3}
 stomp.log.setLevel("CRITICAL")  # what goes wrong is said once, at the end of the script
 
 QUEUE, COUNT = "/queue/royalties", 2000

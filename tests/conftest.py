@@ -51,6 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the tests see into docs/evidence.json",
     )
+    parser.addoption(
+        "--idle",
+        type=int,
+        default=60,
+        metavar="SECONDS",
+        help="how long the scripts of the tests of slow hands hear nothing",
+    )
 
 
 def pytest_report_header() -> list[str]:

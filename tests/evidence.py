@@ -65,6 +65,8 @@ ROWS = {
         "SIGTERM": "SIGTERM, each script that waits",
         "frozen": "Ctrl-C or SIGTERM while the broker does not answer",
         "elsewhere": "A copy in a folder with a blank in its name; twice at once",
+        "slow": "Slow hands: a producer after 20 seconds, and after a minute more",
+        "idle": "The same, with ten idle minutes between the two",
         "bodies": "Bodies: empty, not UTF-8, not JSON, 1 MB",
     },
 }

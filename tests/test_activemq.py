@@ -190,14 +190,16 @@ def test_heartbeats_go_on_while_a_task_is_worked_on(activemq):
             self.ended = queue.Queue()
 
         def on_message(self, frame):
-            time.sleep(3)  # the task, longer than the heart-beat
+            time.sleep(4)  # the task, longer than stomp.py waits for a sign of life
 
         def on_disconnected(self):
             self.ended.put(time.monotonic())
 
     worker = Worker()
     connection = stomp.Connection12(
-        endpoints(activemq.settings), heartbeats=(1000, 1000)
+        endpoints(activemq.settings),
+        heartbeats=(500, 500),
+        heart_beat_receive_scale=3,  # else it would be lost without a task, too
     )
     connection.set_listener("", worker)
     connection.connect("admin", "admin", wait=True)
