@@ -1,7 +1,8 @@
 # make demo                            the work queue on RabbitMQ, in three tabs
 # make demo PATTERN=rabbitmq/fanout    another walkthrough
-# make test                            every walkthrough, wrong arguments, the lab
-# make test-faults                     wrong settings, odd messages, killing and pausing
+# make check                           all that needs no broker
+# make test                            that, and each walkthrough once, on all brokers
+# make test-all                        that, and every fault, repetition and limit
 # make evidence                        the tables in docs/, from a run of their tests
 # make test-rabbitmq-4.3               RabbitMQ's tests with 4.3; needs Debian and root
 # make test-docker                     docker-compose.yml; needs Docker, or Debian and root
@@ -13,28 +14,35 @@ PATTERN ?= rabbitmq/work-queue
 BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Tests wait most of the time. Who is done takes over from those who are not: each
+# Tests wait most of the time. Those of a group share what they have on a broker.
+PARALLEL := -n 6 --dist loadgroup --no-loadscope-reorder
+# Those with brokers of their own: who is done takes over from those who are not. Each
 # begins with another part of the tests, and so mostly with another broker.
-PARALLEL := -n 4 --dist worksteal
+SLOW := -n 4 --dist worksteal tests/slow
 
-.PHONY: demo test test-faults evidence test-rabbitmq-4.3 test-docker bench lint
+.PHONY: demo check test test-all evidence test-rabbitmq-4.3 test-docker bench lint
 
 demo: $(VENV)/ready
 	@$(RUN) -m lab up $(BROKER)
 	@$(RUN) -m lab run $(PATTERN)
 
-test: $(VENV)/ready
-	$(RUN) -m pytest $(PARALLEL) --ignore tests/faults
+check: $(VENV)/ready
+	$(RUN) -m pytest -n auto tests/static
 
-test-faults: $(VENV)/ready
-	$(RUN) -m pytest $(PARALLEL) tests/faults
+test: $(VENV)/ready
+	$(RUN) -m pytest $(PARALLEL) tests/live tests/static
+
+test-all: test
+	$(RUN) -m pytest $(SLOW)
 
 evidence: $(VENV)/ready
-	$(RUN) -m pytest $(PARALLEL) --record -m evidence
+	$(RUN) -m pytest $(PARALLEL) tests/live --record -m evidence
+	$(RUN) -m pytest $(SLOW) --record -m evidence
 	$(RUN) -m tests.evidence
 
 test-rabbitmq-4.3: $(VENV)/ready
-	tests/rabbitmq_4_3/run $(RUN) -m pytest $(PARALLEL) -k rabbitmq
+	tests/rabbitmq_4_3/run $(RUN) -m pytest $(PARALLEL) tests/live -k rabbitmq
+	tests/rabbitmq_4_3/run $(RUN) -m pytest $(SLOW) -k rabbitmq
 
 test-docker: $(VENV)/ready
 	tests/docker/run $(RUN) -m pytest -n 2 tests/docker

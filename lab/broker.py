@@ -169,6 +169,17 @@ class Broker:
         if done.returncode:
             raise LabError(done.stderr.strip())
 
+    def pattern(self, slug: str) -> str:
+        """The pattern whose name begins this one: fanout of fanout-with-nobody-there.
+
+        The slug itself where no pattern's does.
+        """
+        return max(
+            (name for name in self.creates if f"{slug}-".startswith(f"{name}-")),
+            key=len,
+            default=slug,
+        )
+
     def all_things(self) -> list[Thing]:
         """What all patterns together leave behind, each thing once."""
         every = (thing for things in self.creates.values() for thing in things)

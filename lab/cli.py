@@ -474,13 +474,8 @@ def run(walkthrough: Walkthrough, picture: Path | None) -> None:
 
 def pattern_of(walkthrough: Walkthrough) -> str:
     """The pattern that it shows, of which there may be several walkthroughs."""
-    slug = walkthrough.name.split("/")[1]
-    patterns = BROKERS[walkthrough.folder.name].creates
-    return max(
-        (name for name in patterns if slug == name or slug.startswith(f"{name}-")),
-        key=len,
-        default=slug,
-    )
+    name, slug = walkthrough.name.split("/")
+    return BROKERS[name].pattern(slug)
 
 
 def things_of(broker: Broker, walkthrough: Walkthrough) -> tuple[Thing, ...]:

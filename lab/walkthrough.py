@@ -25,6 +25,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,11 +110,16 @@ def walkthroughs(folders: Iterable[str]) -> dict[str, Walkthrough]:
     """All walkthroughs of the brokers with these folders, by name, in their order."""
     found: dict[str, Walkthrough] = {}
     for folder in folders:
-        for walkthrough in parse((ROOT / folder / "README.md").read_text(), folder):
+        for walkthrough in in_readme(folder):
             if walkthrough.name in found:
                 raise LabError(f"{walkthrough.name} stands twice in its README.")
             found[walkthrough.name] = walkthrough
     return found
+
+
+@cache
+def in_readme(folder: str) -> list[Walkthrough]:
+    return parse((ROOT / folder / "README.md").read_text(), folder)
 
 
 def parse(markdown: str, folder: str) -> list[Walkthrough]:

@@ -1,5 +1,9 @@
 """Brokers for the tests: their own, on free ports, with their own data.
 
+All of a run, whatever process has started them, live below one folder, and end with
+the run: also with one that Ctrl-C has ended. What a folder's tests share, and how
+they clean it, stands in ``live/conftest.py`` and ``slow/conftest.py``.
+
 ``pytest --live`` runs the walkthroughs on the brokers that the settings name instead,
 and starts, stops and kills none.
 
@@ -9,35 +13,27 @@ that these tests start.
 
 import gc
 import os
+import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
-from dotenv import load_dotenv
 
-from lab.broker import ROOT, Broker, LabError, Report
+from lab.broker import LabError
 from lab.brokers import BROKERS
-from lab.local import Instance, free_ports
+from lab.local import MARK
 from tests import evidence
 from tests.evidence import Recorder, Seen
-from tests.parameters import path_of
-from tests.rows import ROWS
-from tests.rows.row import Row
-from tests.support import PATIENCE, Tab, end_started, run, wait_until
+from tests.live_broker import Live, of_its_own, wanted_version
+from tests.order import put_in_order
+from tests.progress import Progress
+from tests.support import end_started
 
-
-class Live(NamedTuple):
-    """A broker that answers."""
-
-    row: Row
-    settings: Mapping[str, str]
-    environment: Mapping[str, str]  # for scripts and for the lab
-    instance: Instance | None  # None where it is not the tests' own
-
-    @property
-    def client_port(self) -> str:
-        return self.settings[self.row.broker.ports[0].setting]
+FOLDER = pytest.StashKey[Path]()  # of this run: all data of its brokers is below it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,18 +64,54 @@ def pytest_report_header() -> list[str]:
     ]
 
 
-def wanted_version(name: str) -> str | None:
-    return os.environ.get(f"TEST_{name.upper()}_VERSION")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--record") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder())
+    if is_worker(config):
+        config.stash[FOLDER] = Path(config.workerinput["folder"])
+    else:
+        # A blank in its name, because users have folders with blanks.
+        folder = Path(tempfile.mkdtemp(prefix="message brokers ")).resolve()
+        config.stash[FOLDER] = folder
+        config.pluginmanager.register(Progress(config))
+        if config.getoption("--record"):
+            config.pluginmanager.register(Recorder())
     # A shell's background job ignores Ctrl-C, and so would the scripts that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A terminal is opened with a fork. A Pulsar consumer that is collected in the child
     # waits without end for its threads: they are in the parent.
     os.register_at_fork(before=gc.disable, after_in_parent=gc.enable)
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes of a run, and not the one above them."""
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """A worker of pytest-xdist is about to start."""
+    node.workerinput["folder"] = str(node.config.stash[FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The workers have ended before this, also after Ctrl-C."""
+    if FOLDER in config.stash and not is_worker(config):
+        end_brokers(config.stash[FOLDER])
+        shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
+
+
+def end_brokers(folder: Path) -> None:
+    """Kill every process of a broker with its data below this folder."""
+
+    def is_below(process: psutil.Process) -> bool:
+        with suppress(psutil.Error, OSError):
+            return process.environ().get(MARK, "").startswith(f"{folder}/")
+        return False
+
+    while left := [each for each in psutil.process_iter() if is_below(each)]:
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
@@ -90,23 +122,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     for item in items:
         if "record" in item.fixturenames:
             item.add_marker("evidence")
-    # One broker's tests after the other's: each process has one at a time to run. Of
-    # these the longest first: at the end, they would keep a single process busy.
-    names = list(BROKERS)
-    items.sort(
-        key=lambda item: (broker_index(item.nodeid, names), -allowed_seconds(item))
-    )
-
-
-def broker_index(test: str, names: list[str]) -> int:
-    """The place of the broker that a test names; -1 where it names none."""
-    return next((i for i, name in enumerate(names) if name in test), -1)
-
-
-def allowed_seconds(item: pytest.Item) -> float:
-    """How long a test may take; 0 where it has no limit of its own."""
-    marker = item.get_closest_marker("timeout")
-    return marker.args[0] if marker else 0
+    put_in_order(items)
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +133,7 @@ def no_script_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture
 def record(request, record_property) -> Callable[..., None]:
-    """A function that notes what the test has seen, or compares it with the notes."""
+    """A function that notes what the test has seen, for ``pytest --record``."""
 
     def note(table: str, row: str, broker: str, says: str, measured: str = "") -> None:
         assert row in evidence.ROWS[table]
@@ -125,38 +141,29 @@ def record(request, record_property) -> Callable[..., None]:
             table, row, broker, request.node.nodeid.partition("[")[0], says, measured
         )
         record_property(evidence.PROPERTY, tuple(seen))
-        if not request.config.getoption("--record"):
-            evidence.check(seen)
 
     return note
 
 
 @pytest.fixture(scope="session")
-def prepare(tmp_path_factory) -> Iterator[Callable[[str], Live]]:
+def run_folder(request) -> Path:
+    """Below it is all data of this run's brokers, whichever process starts them."""
+    return request.config.stash[FOLDER]
+
+
+@pytest.fixture(scope="session")
+def prepare(run_folder) -> Iterator[Callable[[str], Live]]:
     """A function that makes room for a broker; at the end it stops what runs there."""
-    instances: list[Instance] = []
+    brokers: list[Live] = []
 
     def make(name: str) -> Live:
-        broker = BROKERS[name]
-        # A blank, because users have folders with blanks.
-        home = tmp_path_factory.mktemp("lab home")
-        ports = own_ports(broker)
-        environment = {
-            **ports,
-            **broker.addresses_on(ports),
-            "LAB_HOME": str(home),
-            # Of this project there are no containers: `lab down` in a test must not
-            # find those of the user's own.
-            "COMPOSE_PROJECT_NAME": "message-broker-lab-tests",
-        }
-        instance = Instance(broker, home / name, environment)
-        instances.append(instance)
-        settings = instance.settings
-        return Live(ROWS[name], settings, {**environment, **settings}, instance)
+        home = Path(tempfile.mkdtemp(prefix=f"{name} ", dir=run_folder))
+        brokers.append(of_its_own(BROKERS[name], home))
+        return brokers[-1]
 
     yield make
-    for instance in instances:
-        instance.kill()  # their data is thrown away: no need to wait for a clean end
+    for broker in brokers:
+        broker.instance.kill()  # its data is thrown away: no need for a clean end
 
 
 @pytest.fixture(scope="session")
@@ -166,11 +173,9 @@ def start_broker(prepare) -> Callable[[str], Live]:
     def start(name: str) -> Live:
         broker = prepare(name)
         try:
-            version = broker.instance.start(Report())
+            broker.start()
         except LabError as error:
             pytest.fail(f"{error}\n{broker.instance.log.read_text()}")
-        assert version == (wanted_version(name) or version)
-        broker.row.broker.run_setup(broker.settings)
         return broker
 
     return start
@@ -188,69 +193,3 @@ def new_broker(start_broker) -> Iterator[Callable[[str], Live]]:
     yield start
     for broker in started:
         broker.instance.kill()
-
-
-def own_ports(broker: Broker) -> dict[str, str]:
-    numbers = map(str, free_ports(len(broker.ports)))
-    names = (port.setting for port in broker.ports)
-    return dict(zip(names, numbers, strict=True))
-
-
-@pytest.fixture(scope="session")
-def shared(request, start_broker) -> Callable[[str], Live]:
-    """A function that returns the broker of a kind which the tests share.
-
-    It ends the one of another kind: idle, it would still take processor time.
-    """
-    known: dict[str, Live] = {}
-
-    def get(name: str) -> Live:
-        if name not in known:
-            for other in known.values():
-                if other.instance:
-                    other.instance.kill()
-            known.clear()
-            if request.config.getoption("--live"):
-                load_dotenv(ROOT / ".env")
-                settings = BROKERS[name].settings(os.environ)
-                known[name] = Live(ROWS[name], settings, settings, None)
-            else:
-                known[name] = start_broker(name)
-                warm_up(known[name])
-        return known[name]
-
-    return get
-
-
-def warm_up(broker: Live) -> None:
-    """Use it once: the first time takes longest, and scripts give up after seconds."""
-    name, environment = broker.row.broker.name, broker.environment
-
-    def answers() -> bool:
-        with Tab(path_of(name, "rpc_server"), environment=environment) as server:
-            server.line()
-            ended = run(path_of(name, "rpc_client"), environment=environment)
-            server.press_ctrl_c()
-            server.end()
-        return ended.status == 0
-
-    wait_until(answers, 2 * PATIENCE)
-
-
-@pytest.fixture
-def live(shared) -> Callable[[str], Live]:
-    """The same, with nothing left on the broker by the test before.
-
-    With ``settled``, nothing that one of its consumers had taken comes back either;
-    that may take a while.
-    """
-
-    def get(name: str, *, settled: bool = False) -> Live:
-        broker = shared(name)
-        kind = broker.row.broker
-        remove = kind.clear if settled else kind.delete
-        remove(broker.settings, kind.all_things())
-        kind.run_setup(broker.settings)
-        return broker
-
-    return get

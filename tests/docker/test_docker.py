@@ -21,7 +21,7 @@ from lab.broker import ROOT, Broker, Unavailable, fill
 from lab.brokers import BROKERS
 from lab.brokers.activemq import jolokia, operation, runs
 from lab.walkthrough import walkthroughs
-from tests.conftest import own_ports
+from tests.live_broker import own_ports
 from tests.support import (
     Ended,
     Tab,

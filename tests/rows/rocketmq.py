@@ -286,6 +286,7 @@ def endpoints(value: str) -> dict[str, str]:
 
 ROCKETMQ = Row(
     broker=BROKER,
+    lanes=2,
     bad_settings=(
         BadSetting(
             "down",

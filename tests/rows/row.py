@@ -125,6 +125,10 @@ class Row:
     """Whether one player of the FIFO plays until it ends, and any other stands by."""
     heartbeat: Callable[[Settings], dict[str, str]] = lambda settings: {}
     """Settings with a short heartbeat, where its length is one."""
+    lanes: int | None = None
+    """On so many brokers the tests that share one run, each with some of the patterns,
+    one pattern after the other: for a broker that is clean only when all of it rests.
+    None: on one broker, all patterns at the same time."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
     class_in_every_script: bool = False

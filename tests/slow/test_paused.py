@@ -8,9 +8,10 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from tests.parameters import every_broker, every_script, path_of
+from tests.parameters import endings, every_broker, path_of
 from tests.support import (
     PROMISED_SECONDS,
+    SCRIPTS,
     Tab,
     each_of,
     finish,
@@ -51,8 +52,7 @@ def is_connected(tab: Tab, ports: set[int]) -> bool:
     )
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-@every_script
+@pytest.mark.parametrize(("each", "ending"), endings(SCRIPTS))
 def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen, record):
     """A frozen broker holds every script, also those that end by themselves."""
     broker = live(each.broker)

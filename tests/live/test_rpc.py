@@ -4,18 +4,18 @@ import time
 
 import pytest
 
-from tests.parameters import every_broker, path_of
+from tests.parameters import every_broker_in, path_of
 from tests.support import Tab, finish, run, start
 
 DEADLINE = 5  # seconds, of the RPC client
 
 
 @pytest.fixture
-def rpc(live):
+def rpc(shared):
     """A function that starts a client and, for it, a server of the test's own."""
 
     def begin(name: str, *arguments: str):
-        broker = live(name)
+        broker = shared(name, "rpc")
         client = path_of(name, "rpc_client")
         return broker.row.rpc_server(broker.settings), lambda: start(
             client, *arguments, environment=broker.environment
@@ -24,7 +24,7 @@ def rpc(live):
     return begin
 
 
-@every_broker
+@every_broker_in("rpc")
 def test_rpc_ignores_a_stale_reply(name, rpc):
     served, ask = rpc(name, "Night Train")
     with served as server:
@@ -37,7 +37,7 @@ def test_rpc_ignores_a_stale_reply(name, rpc):
     assert ended.out == ["Requested Night Train", "Received Night Train: for you"]
 
 
-@every_broker
+@every_broker_in("rpc")
 def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
     served, ask = rpc(name)
     began = time.monotonic()
@@ -57,10 +57,10 @@ def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
     ]
 
 
-@every_broker
-def test_rpc_without_a_server_takes_five_seconds(name, live):
+@every_broker_in("rpc")
+def test_rpc_without_a_server_takes_five_seconds(name, shared):
     """The wait begins between the script's start and the line that it prints."""
-    broker = live(name, settled=True)
+    broker = shared(name, "rpc")
     environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
     began = time.monotonic()
     client = start(path_of(name, "rpc_client"), environment=environment)
@@ -71,9 +71,9 @@ def test_rpc_without_a_server_takes_five_seconds(name, live):
     assert len(ended.error) == 1
 
 
-@every_broker
-def test_rpc_error_answer_is_one_line_and_status_1(name, live):
-    broker = live(name, settled=True)
+@every_broker_in("rpc")
+def test_rpc_error_answer_is_one_line_and_status_1(name, shared):
+    broker = shared(name, "rpc")
     with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
         assert server.line()
         client = path_of(name, "rpc_client")
@@ -82,9 +82,9 @@ def test_rpc_error_answer_is_one_line_and_status_1(name, live):
     assert ended.error == ["Unknown track: Lost Song"]
 
 
-@every_broker
-def test_rpc_each_client_gets_its_own_reply(name, live):
-    broker = live(name, settled=True)
+@every_broker_in("rpc")
+def test_rpc_each_client_gets_its_own_reply(name, shared):
+    broker = shared(name, "rpc")
     client = path_of(name, "rpc_client")
     with Tab(path_of(name, "rpc_server"), environment=broker.environment) as server:
         assert server.line()

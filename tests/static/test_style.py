@@ -340,3 +340,8 @@ def test_a_broken_link_is_found(text, link, leads_somewhere, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"# Here\n\n`[code](no-such.md)`\n\n{text.format(link)}\n")
     assert broken_links(page) == ([] if leads_somewhere else [link])
+
+
+def test_every_script_that_waits_is_made_to_print():
+    heard = {each.script for row in ROWS.values() for each in row.heard}
+    assert heard == {each.name for each in SCRIPTS if each.goes_on}

@@ -2,7 +2,6 @@
 
 import re
 import select
-from collections import Counter
 
 import pexpect
 import pytest
@@ -10,9 +9,7 @@ import pytest
 from lab.broker import Report
 from lab.brokers import BROKERS
 from lab.local import INHERITED
-from tests import evidence
-from tests.evidence import NOT_TRIED
-from tests.parameters import every_broker, path_of, scripts_of
+from tests.parameters import every_broker, path_of
 from tests.rows import ROWS
 from tests.support import PATIENCE, Tab, in_order, run
 
@@ -180,35 +177,3 @@ def test_the_largest_message(name, new_broker, monkeypatch, record):
 
 
 # The page
-
-
-def test_the_pages_have_the_tables_of_the_evidence():
-    """Or else: python -m tests.evidence"""
-    seen = evidence.read()
-    for path in evidence.PAGES:
-        assert path.read_text() == evidence.filled(path.read_text(), seen)
-    for table, rows in evidence.ROWS.items():
-        page = "".join(path.read_text() for path in evidence.PAGES)
-        assert f"<!-- {table} -->" in page
-        assert {(row, name) for row in rows for name in BROKERS} == {
-            (each.row, each.broker) for each in seen if each.table == table
-        } | {(row, name) for row in rows if row in NOT_TRIED for name in BROKERS}
-
-
-@every_broker
-def test_each_script_has_left_its_evidence(name):
-    """A run of some tests only would have written less."""
-    scripts = scripts_of(name)
-    waiting = sum(each.goes_on for each in scripts)
-    expected = {
-        "SIGINT": waiting,
-        "SIGTERM": waiting,
-        "frozen": 2 * len(scripts),
-        "elsewhere": len(scripts),
-        "bodies": sum(heard.takes_the_next for heard in ROWS[name].heard),
-    }
-    found = Counter()
-    for seen in evidence.read():
-        if seen.broker == name and seen.row in expected:
-            found[seen.row] += seen.times
-    assert found == expected

@@ -4,17 +4,16 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.parameters import every
-from tests.rows import ROWS
-from tests.support import SCRIPTS, Tab, run, script
+from tests.parameters import every, pattern_of
+from tests.support import Tab, run, script
 
 
 @pytest.mark.parametrize(
     ("name", "usage"),
     **every("refused", lambda usage: f"{usage.script}-{usage.arguments[0][:9]}"),
 )
-def test_wrong_arguments_are_one_line_of_usage(name, usage, live):
-    broker = live(name)
+def test_wrong_arguments_are_one_line_of_usage(name, usage, shared):
+    broker = shared(name)
     ended = run(
         script(usage.script).path, *usage.arguments, environment=broker.environment
     )
@@ -28,8 +27,8 @@ def test_wrong_arguments_are_one_line_of_usage(name, usage, live):
 @pytest.mark.parametrize(
     ("name", "alone"), **every("alone", lambda alone: alone.script)
 )
-def test_producer_first(name, alone, live):
-    broker = live(name)
+def test_producer_first(name, alone, shared):
+    broker = shared(name, pattern_of(alone.script))
     sent = run(script(alone.script).path, environment=broker.environment)
     assert sent.status == 0
     assert sent.error == []
@@ -46,8 +45,3 @@ def test_producer_first(name, alone, live):
         if fnmatchcase(lines[0], last_one) and alone.keeps:
             lines.append(tab.line())  # a topic of several queues has no order
         assert all(fnmatchcase(line, last_one) for line in lines) is not alone.keeps
-
-
-def test_every_script_that_waits_is_made_to_print():
-    heard = {each.script for row in ROWS.values() for each in row.heard}
-    assert heard == {each.name for each in SCRIPTS if each.goes_on}

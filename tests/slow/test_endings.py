@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.parameters import every_waiting_script
+from tests.parameters import WAITING, endings
 from tests.support import Tab, wait_until
 
 # A script's lines right behind its ready line, where nobody has sent anything: what a
@@ -15,8 +15,7 @@ MORE_LINES_AT_START = {
 }
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-@every_waiting_script
+@pytest.mark.parametrize(("each", "ending"), endings(WAITING))
 def test_its_end_leaves_nothing_temporary(each, ending, live, record):
     """Ctrl-C ends it silently, SIGTERM at once."""
     broker = live(each.broker)

@@ -1,0 +1,77 @@
+"""A broker that tests use: their own, or one that was there before them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.broker import Broker, Report
+from lab.local import Instance, free_ports
+from tests.parameters import path_of
+from tests.rows import ROWS
+from tests.rows.row import Row
+from tests.support import PATIENCE, Tab, run, wait_until
+
+
+@dataclass(frozen=True)
+class Live:
+    """A broker that answers."""
+
+    row: Row
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]  # for scripts and for the lab
+    instance: Instance | None  # None where it is not the tests' own
+
+    @property
+    def client_port(self) -> str:
+        return self.settings[self.row.broker.ports[0].setting]
+
+    def start(self) -> None:
+        """Start it, with what its scripts only use. Raises LabError."""
+        version = self.instance.start(Report())
+        assert version == (wanted_version(self.row.broker.name) or version)
+        self.row.broker.run_setup(self.settings)
+
+    def warm_up(self) -> None:
+        """Use it once: the first time takes longest, and scripts give up soon."""
+        name, environment = self.row.broker.name, self.environment
+
+        def answers() -> bool:
+            with Tab(path_of(name, "rpc_server"), environment=environment) as server:
+                server.line()
+                ended = run(path_of(name, "rpc_client"), environment=environment)
+                server.press_ctrl_c()
+                server.end()
+            return ended.status == 0
+
+        wait_until(answers, 2 * PATIENCE)
+
+
+def wanted_version(name: str) -> str | None:
+    return os.environ.get(f"TEST_{name.upper()}_VERSION")
+
+
+def of_its_own(broker: Broker, home: Path) -> Live:
+    """On free ports, with its data below this folder. It is not started."""
+    ports = own_ports(broker)
+    return at_home(broker, home, {**ports, **broker.addresses_on(ports)})
+
+
+def own_ports(broker: Broker) -> dict[str, str]:
+    numbers = map(str, free_ports(len(broker.ports)))
+    names = (port.setting for port in broker.ports)
+    return dict(zip(names, numbers, strict=True))
+
+
+def at_home(broker: Broker, home: Path, environment: Mapping[str, str]) -> Live:
+    """The one with its data there, whoever has started it."""
+    environment = {
+        **environment,
+        "LAB_HOME": str(home),
+        # Of this project there are no containers: `lab down` in a test must not
+        # find those of the user's own.
+        "COMPOSE_PROJECT_NAME": "message-broker-lab-tests",
+    }
+    instance = Instance(broker, home / broker.name, environment)
+    settings = instance.settings
+    return Live(ROWS[broker.name], settings, {**environment, **settings}, instance)

@@ -1,0 +1,55 @@
+"""In which order the tests of a run begin."""
+
+from collections import Counter
+
+import pytest
+
+from lab.brokers import BROKERS
+from tests.rows import ROWS
+
+# Those with lanes first: they take longest.
+NAMES = sorted(BROKERS, key=lambda name: -(ROWS[name].lanes or 0))
+
+
+def put_in_order(items: list[pytest.Item]) -> None:
+    """What shares brokers, then what has brokers of its own, then what needs none."""
+    sizes = Counter(map(group_of, items))
+    ranks = {
+        group: rank
+        for name in NAMES
+        for rank, group in enumerate(
+            sorted(
+                (group for group in sizes if group.startswith(f"{name} ")),
+                key=lambda group: -sizes[group],
+            )
+        )
+    }
+
+    def place(item: pytest.Item) -> tuple:
+        broker = broker_index(item.nodeid)
+        match item.path.parent.name:
+            case "live":  # the brokers in turn, of each the largest group first
+                return 0, ranks.get(group_of(item), len(ranks)), broker
+            case "slow":  # a process has one broker at a time; the longest first
+                return 1, broker, -allowed_seconds(item)
+            case _:
+                return (2,)
+
+    items.sort(key=place)
+
+
+def group_of(item: pytest.Item) -> str:
+    """Of the tests that run one after the other; empty where it has none."""
+    marker = item.get_closest_marker("xdist_group")
+    return marker.args[0] if marker else ""
+
+
+def broker_index(test: str) -> int:
+    """The place of the broker that a test names; -1 where it names none."""
+    return next((i for i, name in enumerate(NAMES) if name in test), -1)
+
+
+def allowed_seconds(item: pytest.Item) -> float:
+    """How long a test may take; 0 where it has no limit of its own."""
+    marker = item.get_closest_marker("timeout")
+    return marker.args[0] if marker else 0

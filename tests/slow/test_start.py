@@ -1,0 +1,50 @@
+"""A message that comes while a consumer is only just ready: none falls into a gap."""
+
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.parameters import every
+from tests.rows.row import Heard
+from tests.support import Tab, script
+
+STARTS = 5  # so many find a ready line that comes too early: see the last test
+
+
+def starts_until_one_is_missed(path: Path, heard: Heard, live, name: str) -> int | None:
+    """What is sent right after the ready line arrives; or which start has missed it."""
+    for number in range(1, STARTS + 1):
+        broker = live(name)
+        body = f"message {number}"
+        with Tab(path, environment=broker.environment) as tab:
+            assert tab.line()
+            heard.send(broker.settings, body.encode())
+            try:
+                tab.wait_for(heard.line.format(body=body))
+            except pexpect.TIMEOUT:
+                return number
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"), **every("heard", lambda heard: heard.script)
+)
+def test_ready_means_ready(name, heard, live):
+    path = script(heard.script).path
+    assert starts_until_one_is_missed(path, heard, live, name) is None
+
+
+def test_a_ready_line_that_comes_too_early_is_found(live, tmp_path):
+    """In a copy of a consumer that speaks before it has connected."""
+    name = "kafka_fanout_consumer.py"
+    text = script(name).path.read_text()
+    early = text.replace("def main():", "def main():\n    print('Listening.')", 1)
+    assert early != text
+    (tmp_path / name).write_text(early)
+    ((_, heard),) = (
+        parameters.values
+        for parameters in every("heard", lambda heard: heard.script)["argvalues"]
+        if parameters.values[1].script == name
+    )
+    assert starts_until_one_is_missed(tmp_path / name, heard, live, "kafka")
