@@ -36,7 +36,7 @@ class Command(NamedTuple):
 
     def run(self, environment: Mapping[str, str]) -> None:
         """Run it to its end; a producer may wait for each of its confirms."""
-        finish(start(self.path, *self.arguments, environment=environment), 120)
+        finish(start(self.path, *self.arguments, environment=environment), 600)
 
 
 def commands_of(path: Path) -> list[Command]:
@@ -68,7 +68,7 @@ def check_each_hears(tabs: Mapping[Command, Tab]) -> None:
     assert not deaf.keys()
 
 
-@pytest.mark.timeout(2 * LONG_IDLE)
+@pytest.mark.timeout(3 * LONG_IDLE)
 @every_broker
 def test_slow_hands(name, live, request, record):
     """All scripts of a broker that wait, at once: they hear their producer twice."""
