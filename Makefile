@@ -9,19 +9,16 @@
 # make lint                            style and format
 
 PYTHON ?= python3
-PATTERN ?= rabbitmq/work-queue
-BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Tests wait most of the time. Who is done takes over from those who are not: each
 # begins with another part of the tests, and so mostly with another broker.
 PARALLEL := -n 4 --dist worksteal
 
-.PHONY: demo test test-faults evidence test-rabbitmq-4.3 test-docker bench lint
+.PHONY: demo test test-faults evidence test-rabbitmq-4.3 test-docker bench lint python
 
-demo: $(VENV)/ready
-	@$(RUN) -m lab up $(BROKER)
-	@$(RUN) -m lab run $(PATTERN)
+demo: python
+	@$(PYTHON) -m lab.demo $(PATTERN)
 
 test: $(VENV)/ready
 	$(RUN) -m pytest $(PARALLEL) --ignore tests/faults
@@ -52,13 +49,11 @@ lint: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-# The file `ready` is written last, so that an interrupted installation is redone.
-$(VENV)/ready: requirements.txt requirements-dev.txt pyproject.toml
+# Looks each time, and installs what is missing.
+.PHONY: $(VENV)/ready
+$(VENV)/ready: python
+	@$(PYTHON) -m lab.install tests
+
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "Python 3.10 or newer is needed. Name yours: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "Python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the libraries of requirements.txt and requirements-dev.txt into $(VENV)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) -m pip install --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
-	@touch $@
