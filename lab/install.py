@@ -8,6 +8,7 @@ library, so it imports none.
 """
 
 import fcntl
+import importlib.util
 import os
 import re
 import shutil
@@ -111,18 +112,20 @@ def one_at_a_time() -> Iterator[None]:
 
 def make_environment() -> None:
     """An empty one, in which every folder's Python finds the lab. Raises LabError."""
-    try:
-        import ensurepip  # noqa: F401
-    except ImportError:
+    uv = shutil.which("uv")
+    if not uv and not importlib.util.find_spec("ensurepip"):
         raise LabError(
             "Python has no venv module. On Debian or Ubuntu: apt install python3-venv"
-        ) from None
+        )
     if VENV.is_symlink():
         VENV.unlink()
     elif VENV.exists():
         shutil.rmtree(VENV)
     VENV.mkdir()
-    check(sys.executable, "-m", "venv", str(VENV))
+    # With pip in it, as README.md tells to type that.
+    with_uv = ["venv", "--seed", "--allow-existing", "--python", sys.executable]
+    if not (uv and run(uv, *with_uv, str(VENV))):
+        check(sys.executable, "-m", "venv", str(VENV))
     # A relative link, that a copy of the checkout does not run the lab of this one.
     (packages,) = VENV.glob("lib/python*/site-packages")
     (packages / "lab").symlink_to(os.path.relpath(ROOT / "lab", packages))
