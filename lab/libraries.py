@@ -17,15 +17,15 @@ class MissingError(Unavailable):
 
 
 class Library:
-    """Stands in for a module: ``pika = Library("pika", "rabbitmq/requirements.txt")``.
+    """Stands in for a module: ``pika = Library("pika", "rabbitmq")``.
 
-    Where the library is not installed, its first use raises MissingError, which names
-    the file of requirements that has it.
+    Where the library is not installed, its first use raises MissingError, which says
+    what ``lab.install`` has to be told to install it.
     """
 
-    def __init__(self, module: str, requirements: str):
+    def __init__(self, module: str, installed_for: str):
         self._name = module
-        self._requirements = requirements
+        self._installed_for = installed_for
 
     def require(self) -> None:
         """Raises MissingError, before anything has been done in vain."""
@@ -35,7 +35,7 @@ class Library:
         if found is None or found.origin is None:
             raise MissingError(
                 f"the library {library} is not installed here. "
-                f"Install: pip install -r {self._requirements}"
+                f"Install: python -m lab.install {self._installed_for}"
             )
 
     @cached_property

@@ -16,7 +16,7 @@ from pathlib import Path
 from lab.broker import ROOT, Broker, LabError, Process, Report, Unavailable, fill
 from lab.libraries import Library
 
-psutil = Library("psutil", "lab/requirements.txt")
+psutil = Library("psutil", "tests")
 
 # Every process that an instance starts, and whatever these start, carries this
 # variable with the instance's folder as its value. So they are found again by

@@ -22,7 +22,7 @@ from lab.jars import Jars, java
 from lab.libraries import Library
 from lab.reach import check_reachable
 
-stomp = Library("stomp", "activemq/requirements.txt")
+stomp = Library("stomp", "activemq")
 
 TIMEOUT = 4  # seconds
 CONSOLE_TIMEOUT = 15  # its first answer after a start takes seconds on a busy machine

@@ -20,7 +20,7 @@ from lab.jars import Jars, java
 from lab.libraries import Library
 from lab.reach import check_reachable
 
-kafka = Library("kafka", "kafka/requirements.txt")
+kafka = Library("kafka", "kafka")
 
 TIMEOUT = 4  # seconds
 

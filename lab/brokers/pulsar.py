@@ -25,7 +25,7 @@ from lab.jars import Jars, java
 from lab.libraries import Library
 from lab.reach import check_reachable
 
-pulsar = Library("pulsar", "pulsar/requirements.txt")
+pulsar = Library("pulsar", "pulsar")
 
 TIMEOUT = 4  # seconds
 ADMIN_TIMEOUT = 15  # its first answers after a start take seconds on a busy machine

@@ -21,7 +21,7 @@ from lab.broker import (
 from lab.libraries import Library
 from lab.software import SystemProgram
 
-pika = Library("pika", "rabbitmq/requirements.txt")
+pika = Library("pika", "rabbitmq")
 
 TIMEOUT = 4  # seconds, for each address of a host
 

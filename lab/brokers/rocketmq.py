@@ -36,9 +36,9 @@ from lab.remoting import (
     brokers,
 )
 
-grpc = Library("grpc", "rocketmq/requirements.txt")
+grpc = Library("grpc", "rocketmq")
 # The client's own names of its requests.
-protocol = Library("rocketmq.grpc_protocol", "rocketmq/requirements.txt")
+protocol = Library("rocketmq.grpc_protocol", "rocketmq")
 
 TIMEOUT = 4  # seconds
 LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
