@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import pexpect
 import pytest
 
 from lab.broker import ROOT
@@ -249,6 +250,26 @@ def test_where_uv_cannot_go_pip_does_it(checkout):
     assert ended.returncode == 0, ended
     assert "Successfully installed click" in checkout.log.read_text()
     assert checkout.run(checkout.python, "-c", "import pika").returncode == 0
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(checkout):
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "lab.install", "rabbitmq"],
+        cwd=str(checkout.root),
+        env={**os.environ, **QUICK},
+        encoding="utf-8",
+        timeout=200,
+        dimensions=(24, 80),
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    first, *shown = re.split(r"[\r\n]+", child.before)
+    assert first.startswith("Installing into .venv: ")
+    assert shown.pop() == "\x1b[K"  # nothing of it stays
+    assert re.match(r" +\d+ s  ", shown[0])
+    assert all(len(line.removesuffix("\x1b[K")) < 80 for line in shown)
 
 
 def test_an_unknown_name_is_one_line(checkout):
