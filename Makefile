@@ -10,8 +10,6 @@
 # make lint                            style and format
 
 PYTHON ?= python3
-PATTERN ?= rabbitmq/work-queue
-BROKER = $(firstword $(subst /, ,$(PATTERN)))
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Tests wait most of the time. Those of a group share what they have on a broker.
@@ -20,11 +18,10 @@ PARALLEL := -n 6 --dist loadgroup --no-loadscope-reorder
 # begins with another part of the tests, and so mostly with another broker.
 SLOW := -n 4 --dist worksteal tests/slow
 
-.PHONY: demo check test test-all evidence test-rabbitmq-4.3 test-docker bench lint
+.PHONY: demo check test test-all evidence test-rabbitmq-4.3 test-docker bench lint python
 
-demo: $(VENV)/ready
-	@$(RUN) -m lab up $(BROKER)
-	@$(RUN) -m lab run $(PATTERN)
+demo: python
+	@$(PYTHON) -m lab.demo $(PATTERN)
 
 check: $(VENV)/ready
 	$(RUN) -m pytest -n auto tests/static
@@ -49,6 +46,7 @@ test-docker: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
+	$(RUN) benchmarks/bench_first_minute.py
 	$(RUN) benchmarks/bench_rabbitmq.py
 	$(RUN) benchmarks/bench_kafka.py
 	$(RUN) benchmarks/bench_pulsar.py
@@ -60,13 +58,11 @@ lint: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-# The file `ready` is written last, so that an interrupted installation is redone.
-$(VENV)/ready: requirements.txt requirements-dev.txt pyproject.toml
+# Looks each time, and installs what is missing.
+.PHONY: $(VENV)/ready
+$(VENV)/ready: python
+	@$(PYTHON) -m lab.install tests
+
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "Python 3.10 or newer is needed. Name yours: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "Python has no venv module. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing the libraries of requirements.txt and requirements-dev.txt into $(VENV)"
-	@$(PYTHON) -m venv --clear $(VENV)
-	@$(RUN) -m pip install --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
-	@touch $@

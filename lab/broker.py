@@ -11,6 +11,7 @@ from string import Template
 from typing import NamedTuple, Protocol
 
 ROOT = Path(__file__).resolve().parent.parent
+INTERRUPTED = 130  # the status of a program that Ctrl-C has ended
 
 
 class LabError(Exception):
@@ -79,6 +80,12 @@ class Report:
 
 class Software(Protocol):
     """Where the program of a local broker comes from."""
+
+    requirements: tuple[str, ...]
+    """The files of Python libraries that it needs, from the root of the checkout."""
+
+    def cure(self) -> str | None:
+        """What to type where the program cannot be had here; None where it can."""
 
     def provide(self, report: Report) -> dict[str, str]:
         """Find the program, or install it after saying so through ``report``.

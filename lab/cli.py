@@ -14,12 +14,11 @@ import click
 from dotenv import load_dotenv
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
-from lab import docker, screen
+from lab import docker
 from lab.broker import (
+    INTERRUPTED,
     ROOT,
     Broker,
     Endpoint,
@@ -30,12 +29,11 @@ from lab.broker import (
     fill,
 )
 from lab.brokers import BROKERS
+from lab.libraries import MissingError
 from lab.local import Instance, lab_home
-from lab.replay import Difference, Replay
 from lab.walkthrough import Walkthrough, walkthroughs
 
 AGREED = "LAB_RESET_AGREED"  # variable that answers the question of `reset`
-INTERRUPTED = 130  # the status of a program that Ctrl-C has ended
 
 console = Console(highlight=False)
 errors = Console(highlight=False, stderr=True)
@@ -124,6 +122,10 @@ class Progress(Report):
         if not console.is_terminal:
             yield lambda count: None
             return
+        # Here, as in `run`: other commands would start later.
+        from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
         columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
         with Bars(*columns, console=console, transient=True) as bars:
             task = bars.add_task("", total=total)
@@ -211,8 +213,11 @@ def bring_up_together(instances: list[Instance]) -> None:
 
 
 def answers(here: Instance) -> bool:
+    """Whether the broker does. Raises MissingError where nothing can ask it."""
     try:
         here.broker.probe(here.settings)
+    except MissingError:
+        raise
     except Unavailable:
         return False
     return True
@@ -289,8 +294,9 @@ def status(brokers: list[Broker]) -> None:
     all_up = True
     for broker in brokers:
         here = instance(broker)
-        how = started_by_lab(here)
+        how = ""
         try:
+            how = started_by_lab(here)
             version = broker.probe(here.settings)
         except Unavailable as error:
             all_up = False
@@ -437,6 +443,9 @@ def run(walkthrough: Walkthrough, picture: Path | None) -> None:
     deleted first. On a broker that the lab has not started it deletes nothing, unless
     the walkthrough itself begins with a reset; then it asks.
     """
+    from lab import screen
+    from lab.replay import Difference, Replay
+
     broker = BROKERS[walkthrough.folder.name]
     here = instance(broker)
     broker.probe(here.settings)

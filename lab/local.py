@@ -1,5 +1,7 @@
 """A broker as processes of this machine, with its data in a folder of its own."""
 
+from __future__ import annotations
+
 import fcntl
 import math
 import os
@@ -11,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from lab.broker import ROOT, Broker, LabError, Process, Report, Unavailable, fill
+from lab.libraries import Library
+
+psutil = Library("psutil", "tests")
 
 # Every process that an instance starts, and whatever these start, carries this
 # variable with the instance's folder as its value. So they are found again by

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from lab.broker import LabError, Report
 
@@ -31,6 +32,7 @@ class SystemProgram:
     debian_package: str
     install_commands: Mapping[str, str]  # package manager -> what to type
     otherwise: str = ""  # what to do where it cannot be installed
+    requirements: ClassVar = ()
 
     @property
     def setting(self) -> str:
@@ -53,7 +55,7 @@ class SystemProgram:
 
     def provide(self, report: Report) -> dict[str, str]:
         """As ``Software.provide``; the template value is ``$program``."""
-        if os.geteuid() == 0 and shutil.which("apt-get"):
+        if can_install():
             # Also where the program is there: another lab may be unpacking it.
             with one_at_a_time():
                 package = self.debian_package
@@ -62,15 +64,25 @@ class SystemProgram:
                     apt_install(package)
         program = self.find()
         if program is None:
-            advice = f"{self.advice()} {self.otherwise}".rstrip()
+            advice = f"Install it: {self.command()}. {self.otherwise}".rstrip()
             raise LabError(f"{self.name} is not installed. {advice}")
         return {"program": program}
 
-    def advice(self) -> str:
+    def cure(self) -> str | None:
+        """As ``Software.cure``."""
+        return None if can_install() or self.find() else self.command()
+
+    def command(self) -> str:
+        """What installs the program, by a package manager that is there."""
         for manager, command in self.install_commands.items():
             if shutil.which(manager):
-                return f"Install it: {command}."
-        return "Install it with your system's package manager, or start Docker."
+                return command
+        return "with your system's package manager, or start Docker"
+
+
+def can_install() -> bool:
+    """Whether the lab itself may install packages."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
 def is_half_installed(package: str) -> bool:

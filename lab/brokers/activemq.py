@@ -1,12 +1,11 @@
 """ActiveMQ: its jars, how it is started, asked and cleaned."""
 
 import json
+import logging
 import queue
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-
-import stomp
 
 from lab import web
 from lab.broker import (
@@ -20,7 +19,10 @@ from lab.broker import (
     Unavailable,
 )
 from lab.jars import Jars, java
+from lab.libraries import Library
 from lab.reach import check_reachable
+
+stomp = Library("stomp", "activemq")
 
 TIMEOUT = 4  # seconds
 CONSOLE_TIMEOUT = 15  # its first answer after a start takes seconds on a busy machine
@@ -30,7 +32,8 @@ FORBIDDEN = 403  # by jolokia-access.xml; the text names org.apache.activemq
 # Until a queue whose consumer has been killed can be removed.
 REMOVAL_SECONDS = 2
 
-stomp.log.setLevel("CRITICAL")  # what goes wrong is said by Unavailable
+# What goes wrong is said by Unavailable.
+logging.getLogger("stomp.py").setLevel("CRITICAL")
 
 
 def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
@@ -41,8 +44,8 @@ def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
     return [Endpoint(host, int(port)) for host, port in nodes]
 
 
-class Answer(queue.Queue, stomp.ConnectionListener):
-    """What a broker answers to a login; None where it ends the connection."""
+class Answer(queue.Queue):
+    """A listener: what a broker answers to a login; None where it hangs up."""
 
     on_connected = on_error = queue.Queue.put
 
@@ -51,6 +54,7 @@ class Answer(queue.Queue, stomp.ConnectionListener):
 
 
 def probe(settings: Mapping[str, str]) -> str:
+    stomp.require()
     ends = endpoints(settings)
     where = ", ".join(map(str, ends))
     try:

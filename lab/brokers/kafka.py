@@ -1,16 +1,10 @@
 """Kafka: its jars, how it is started, asked and cleaned."""
 
+from __future__ import annotations
+
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import MemberToRemove
-from kafka.errors import (
-    GroupIdNotFoundError,
-    KafkaError,
-    NonEmptyGroupError,
-)
 
 from lab.broker import (
     ROOT,
@@ -23,7 +17,10 @@ from lab.broker import (
     Unavailable,
 )
 from lab.jars import Jars, java
+from lab.libraries import Library
 from lab.reach import check_reachable
+
+kafka = Library("kafka", "kafka")
 
 TIMEOUT = 4  # seconds
 
@@ -39,16 +36,16 @@ def endpoints(settings: Mapping[str, str]) -> list[Endpoint]:
     return [Endpoint(host, int(port)) for host, _, port in pairs]
 
 
-def connect(settings: Mapping[str, str]) -> KafkaAdminClient:
+def connect(settings: Mapping[str, str]) -> kafka.KafkaAdminClient:
     """A client of the cluster. Raises Unavailable with the why."""
     ends = endpoints(settings)
     check_reachable(ends, "KAFKA_BOOTSTRAP_SERVERS", "kafka")
     try:
-        return KafkaAdminClient(
+        return kafka.KafkaAdminClient(
             bootstrap_servers=[str(end) for end in ends],
             bootstrap_timeout_ms=TIMEOUT * 1000,
         )
-    except KafkaError:
+    except kafka.errors.KafkaError:
         where = ", ".join(map(str, ends))
         raise Unavailable(
             f"something listens on {where} but does not speak Kafka's protocol. "
@@ -57,6 +54,7 @@ def connect(settings: Mapping[str, str]) -> KafkaAdminClient:
 
 
 def probe(settings: Mapping[str, str]) -> str:
+    kafka.require()
     with connect(settings) as admin:
         (broker, *_) = admin.describe_cluster()["brokers"]
         version = admin.get_broker_version_data(broker["broker_id"]).broker_version
@@ -68,16 +66,18 @@ def contents(settings: Mapping[str, str]) -> list[Content]:
     servers = [str(end) for end in endpoints(settings)]
     with connect(settings) as admin:
         try:
-            with KafkaConsumer(bootstrap_servers=servers) as consumer:
+            with kafka.KafkaConsumer(bootstrap_servers=servers) as consumer:
                 return ask_contents(admin, consumer)
-        except KafkaError as error:
+        except kafka.errors.KafkaError as error:
             raise Unavailable(f"Kafka does not tell what it holds: {error!r}") from None
 
 
-def ask_contents(admin: KafkaAdminClient, consumer: KafkaConsumer) -> list[Content]:
+def ask_contents(
+    admin: kafka.KafkaAdminClient, consumer: kafka.KafkaConsumer
+) -> list[Content]:
     names = [name for name in admin.list_topics() if not name.startswith("__")]
     partitions = [
-        TopicPartition(name, number)
+        kafka.TopicPartition(name, number)
         for name in names
         for number in consumer.partitions_for_topic(name) or ()
     ]
@@ -105,15 +105,15 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
                 delete_group(admin, group)
             if topics := set(admin.list_topics()) & names["topic"]:
                 admin.delete_topics(list(topics))
-        except KafkaError as error:
+        except kafka.errors.KafkaError as error:
             raise Unavailable(f"Kafka does not delete: {error!r}") from None
 
 
-def groups(admin: KafkaAdminClient) -> set[str]:
+def groups(admin: kafka.KafkaAdminClient) -> set[str]:
     return {each["group_id"] for each in admin.list_groups()}
 
 
-def delete_group(admin: KafkaAdminClient, name: str) -> None:
+def delete_group(admin: kafka.KafkaAdminClient, name: str) -> None:
     """Delete a group, its members first. Raises KafkaError.
 
     Members may be alive, or killed and not yet missed by Kafka.
@@ -123,14 +123,18 @@ def delete_group(admin: KafkaAdminClient, name: str) -> None:
         described = admin.describe_groups([name])[name]
         admin.remove_group_members(
             name,
-            [MemberToRemove(each["member_id"]) for each in described["members"]],
+            [
+                kafka.admin.MemberToRemove(each["member_id"])
+                for each in described["members"]
+            ],
         )
         result = admin.delete_groups([name])[name]  # "OK", or the name of an error
-        if result in ("OK", GroupIdNotFoundError.__name__):
+        if result in ("OK", kafka.errors.GroupIdNotFoundError.__name__):
             return
         # A member that was alive joins again at once.
-        if result != NonEmptyGroupError.__name__ or time.monotonic() > deadline:
-            raise KafkaError(f"{result} for consumer group {name}")
+        in_use = result == kafka.errors.NonEmptyGroupError.__name__
+        if not in_use or time.monotonic() > deadline:
+            raise kafka.errors.KafkaError(f"{result} for consumer group {name}")
 
 
 def topic(name: str) -> Thing:

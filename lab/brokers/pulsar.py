@@ -1,5 +1,7 @@
 """Pulsar: its distribution, how it is started, asked and cleaned."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -7,8 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.error import HTTPError
-
-import pulsar
 
 from lab import web
 from lab.broker import (
@@ -22,7 +22,10 @@ from lab.broker import (
     Unavailable,
 )
 from lab.jars import Jars, java
+from lab.libraries import Library
 from lab.reach import check_reachable
+
+pulsar = Library("pulsar", "pulsar")
 
 TIMEOUT = 4  # seconds
 ADMIN_TIMEOUT = 15  # its first answers after a start take seconds on a busy machine
@@ -104,6 +107,7 @@ def admin(
 
 
 def probe(settings: Mapping[str, str]) -> str:
+    pulsar.require()
     ends = endpoints(settings)
     check_reachable(ends, "PULSAR_SERVICE_URL", "pulsar")
     where = ", ".join(map(str, ends))

@@ -1,12 +1,11 @@
 """RabbitMQ: where its server comes from, how it is started, asked and cleaned."""
 
+from __future__ import annotations
+
 import json
 import socket
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
-
-import pika
-from pika.adapters.utils.connection_workflow import AMQPConnectorStackTimeout
 
 from lab import web
 from lab.broker import (
@@ -19,7 +18,10 @@ from lab.broker import (
     Thing,
     Unavailable,
 )
+from lab.libraries import Library
 from lab.software import SystemProgram
+
+pika = Library("pika", "rabbitmq")
 
 TIMEOUT = 4  # seconds, for each address of a host
 
@@ -57,7 +59,7 @@ def connect(settings: Mapping[str, str]) -> pika.BlockingConnection:
         raise Unavailable(
             f"the host name {last.host} is unknown. Mend RABBITMQ_URLS in .env."
         ) from None
-    except AMQPConnectorStackTimeout:
+    except pika.adapters.utils.connection_workflow.AMQPConnectorStackTimeout:
         raise Unavailable(
             f"something listens on {where} but does not speak AMQP. "
             "Is the port right? AMQP is 5672, the management page 15672."
@@ -84,6 +86,7 @@ def connect(settings: Mapping[str, str]) -> pika.BlockingConnection:
 
 
 def probe(settings: Mapping[str, str]) -> str:
+    pika.require()
     with connect(settings) as connection:
         # pika keeps the server's properties, which carry its version, to itself.
         return connection._impl.server_properties["version"]

@@ -16,6 +16,7 @@ from lab.broker import (
     Unavailable,
 )
 from lab.jars import Jars, java
+from lab.libraries import Library
 from lab.reach import check_reachable
 from lab.remoting import (
     ALL_GROUPS,
@@ -34,6 +35,10 @@ from lab.remoting import (
     RemotingError,
     brokers,
 )
+
+grpc = Library("grpc", "rocketmq")
+# The client's own names of its requests.
+protocol = Library("rocketmq.grpc_protocol", "rocketmq")
 
 TIMEOUT = 4  # seconds
 LONGEST_DELAY = 8  # seconds, of the messages that the tutorial delays
@@ -112,16 +117,13 @@ def check_proxy(ends: Sequence[Endpoint]) -> None:
 
 
 def is_proxy(end: Endpoint) -> bool:
-    import grpc  # with the client's own names of its requests: half a second
-    from rocketmq.grpc_protocol import service_pb2, service_pb2_grpc
-
-    request = service_pb2.QueryRouteRequest()
+    request = protocol.service_pb2.QueryRouteRequest()
     request.topic.name = "any"
     request.endpoints.scheme = 3  # a domain name
     address = request.endpoints.addresses.add()
     address.host, address.port = end
     with grpc.insecure_channel(str(end)) as channel:
-        stub = service_pb2_grpc.MessagingServiceStub(channel)
+        stub = protocol.service_pb2_grpc.MessagingServiceStub(channel)
         try:
             stub.QueryRoute(
                 request, timeout=TIMEOUT, metadata=[("x-mq-client-id", "lab")]
@@ -132,6 +134,7 @@ def is_proxy(end: Endpoint) -> bool:
 
 
 def probe(settings: Mapping[str, str]) -> str:
+    protocol.require()
     ends = endpoints(settings)
     try:
         check_reachable(ends, "ROCKETMQ_ENDPOINTS", "rocketmq")
