@@ -142,6 +142,10 @@ class Broker:
     check_storage: Callable[[Mapping[str, str]], None] | None = None
     """Where ``probe`` answers before messages can be stored: raises Unavailable until
     they can. Only for a broker that the lab has just started."""
+    announce: Callable[[Mapping[str, str]], None] | None = None
+    """Where clients find the broker through another server, which may come to know it
+    late: asks the broker to make itself known. May be called again and again, also
+    while nothing listens yet. Only for a broker that the lab has just started."""
     refusal_seconds: float = 15
     """How long one that starts may listen and not yet answer as it should."""
 

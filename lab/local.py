@@ -228,6 +228,8 @@ class Instance:
                 raise
             except Unavailable as error:
                 now = time.monotonic()
+                if self.started and self.broker.announce:
+                    self.broker.announce(self.settings)
                 if error.refused:
                     refusals_end = None
                 elif refusals_end is None:
