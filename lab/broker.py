@@ -28,6 +28,22 @@ class Unavailable(LabError):
         self.refused = refused
 
 
+@contextmanager
+def writing(folder: Path, setting: str | None = None) -> Iterator[None]:
+    """Around what writes below a folder: raises LabError where that is not possible.
+
+    ``setting`` is the environment variable that names another folder, if there is one.
+    """
+    try:
+        yield
+    except OSError as error:
+        elsewhere = f", or name another folder in {setting}" if setting else ""
+        raise LabError(
+            f"cannot write to {folder}: {error.strerror or error}. Make room or mend "
+            f"its permissions{elsewhere}."
+        ) from None
+
+
 class Port(NamedTuple):
     """A port that a broker publishes on this machine."""
 
