@@ -135,6 +135,27 @@ class Instance:
         Raises LabError when a port is taken or the disk full, or when the broker ends
         or stays silent; then nothing of it is left running.
         """
+        values = self.lay_out(report)
+        report(f"Starting {self.broker.title}")
+        try:
+            self.run_preparations(values)
+            self.launch_all(values)
+            try:
+                return self.wait_until_ready(NO_STORAGE_SECONDS)
+            except NoStorageError:
+                report(f"Starting {self.broker.title} again: it cannot store messages")
+                self.stop()
+                self.launch_all(values)
+                return self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def lay_out(self, report: Report) -> dict[str, str]:
+        """Put all in place that the processes need; returns what their templates name.
+
+        Raises LabError when something is missing: a port, room on the disk, software.
+        """
         values = self.values(report)
         self.check_ports()
         values |= dict(
@@ -151,24 +172,15 @@ class Instance:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(fill(text, values))
         self.check_room()
-        report(f"Starting {self.broker.title}")
-        try:
-            for process in self.broker.prepare:
-                self.launch(process, values)
-                if self.started[-1].wait():
-                    self.check_alive()
-                self.started.clear()
-            self.launch_all(values)
-            try:
-                return self.wait_until_ready(NO_STORAGE_SECONDS)
-            except NoStorageError:
-                report(f"Starting {self.broker.title} again: it cannot store messages")
-                self.stop()
-                self.launch_all(values)
-                return self.wait_until_ready()
-        except BaseException:
-            self.stop()
-            raise
+        return values
+
+    def run_preparations(self, values: Mapping[str, str]) -> None:
+        """Run what has to end before the broker starts. Raises LabError."""
+        for process in self.broker.prepare:
+            self.launch(process, values)
+            if self.started[-1].wait():
+                self.check_alive()
+            self.started.clear()
 
     def launch_all(self, values: Mapping[str, str]) -> None:
         """Start the broker's processes, each when it may. Raises LabError."""
@@ -413,7 +425,7 @@ def free_ports(count: int) -> list[int]:
     if len(ports) < count:
         raise LabError(
             f"too few free ports between {PORTS[0]} and {PORTS[-1]}: {count} needed, "
-            f"{len(ports)} found. Stop what listens there; the brokers of the lab with: "
-            "python -m lab down"
+            f"{len(ports)} found. Stop what listens there; the brokers of the lab "
+            "with: python -m lab down"
         )
     return ports
