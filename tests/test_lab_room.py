@@ -25,8 +25,9 @@ MOUNT = "mount -t tmpfs -o size={size} tmpfs {folder}"
 
 
 def may_mount() -> bool:
+    mount = MOUNT.format(size="1M", folder="/tmp")
     return bool(shutil.which("unshare")) and not (
-        subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode
+        subprocess.run([*NAMESPACE, *mount.split()], capture_output=True).returncode
     )
 
 
