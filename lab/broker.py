@@ -160,8 +160,8 @@ class Broker:
     they can. Only for a broker that the lab has just started."""
     announce: Callable[[Mapping[str, str]], None] | None = None
     """Where clients find the broker through another server, which may come to know it
-    late: asks the broker to make itself known. May be called again and again, also
-    while nothing listens yet. Only for a broker that the lab has just started."""
+    late: asks the broker to make itself known. May be called again and again, once the
+    clients' port is open. Only for a broker that the lab has just started."""
     refusal_seconds: float = 15
     """How long one that starts may listen and not yet answer as it should."""
 

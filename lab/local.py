@@ -256,7 +256,7 @@ class Instance:
                 raise
             except Unavailable as error:
                 now = time.monotonic()
-                if self.started and self.broker.announce:
+                if self.started and self.broker.announce and not error.refused:
                     self.broker.announce(self.settings)
                 if error.refused:
                     refusals_end = None
