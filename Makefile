@@ -46,13 +46,7 @@ test-docker: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
-	$(RUN) benchmarks/bench_first_minute.py
-	$(RUN) benchmarks/bench_rabbitmq.py
-	$(RUN) benchmarks/bench_kafka.py
-	$(RUN) benchmarks/bench_pulsar.py
-	$(RUN) benchmarks/bench_activemq.py
-	$(RUN) benchmarks/bench_rocketmq.py
-	$(RUN) benchmarks/bench_all.py
+	$(RUN) -m benchmarks
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

@@ -1,12 +1,6 @@
-"""Prints ActiveMQ's figures; ends with status 1 when a promised one is missed.
+"""What is measured of ActiveMQ."""
 
-Run it with ``make bench``. README.md beside this file says what each figure means.
-"""
-
-import re
-import sys
-
-from figures import Figures, bring_up, broker_of_its_own, compare_producer, run
+from benchmarks.figures import Figures, Measured, Part, python
 
 CONNECT = """
 import os, queue, sys, time, stomp
@@ -42,26 +36,22 @@ print(round(2000 / (time.monotonic() - began)))
 """
 
 
-def main() -> None:
-    figures = Figures()
-    with broker_of_its_own("activemq") as measured:
-        bring_up(figures, measured, in_seconds=6, mb=250)
-        compare_producer(figures, measured, BARE_CLIENT)
-        for name, *window in (
-            ("activemq_confirms_producer.py",),
-            ("activemq_confirms_async_producer.py", "100"),
-            ("activemq_confirms_async_producer.py",),
-            ("activemq_confirms_transaction_producer.py",),
-        ):
-            command = [sys.executable, f"activemq/{name}", *window]
-            printed = run(*command, environment=measured.environment)
-            print(re.search(r"Confirmed .*", printed)[0])
-        for persistent in ("true", "false"):
-            command = [sys.executable, "-c", ONE_BY_ONE, persistent]
-            rate = int(run(*command, environment=measured.environment))
-            print(f"One by one, persistent: {persistent}: {rate:,}/s")
-    sys.exit(figures.missed > 0)
+def more(_: Figures, measured: Measured) -> None:
+    for persistent in ("true", "false"):
+        command = ("-c", ONE_BY_ONE, persistent)
+        rate = int(python(*command, environment=measured.environment))
+        print(f"    one by one, persistent: {persistent}: {rate:,}/s", flush=True)
 
 
-if __name__ == "__main__":
-    main()
+PART = Part(
+    broker="activemq",
+    mb=250,
+    bare=BARE_CLIENT,
+    speeds=(
+        "activemq_confirms_producer.py",
+        "activemq_confirms_async_producer.py 100",
+        "activemq_confirms_async_producer.py",
+        "activemq_confirms_transaction_producer.py",
+    ),
+    more=more,
+)

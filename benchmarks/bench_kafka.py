@@ -1,12 +1,6 @@
-"""Prints Kafka's figures; ends with status 1 when a promised one is missed.
+"""What is measured of Kafka."""
 
-Run it with ``make bench``. README.md beside this file says what each figure means.
-"""
-
-import re
-import sys
-
-from figures import Figures, bring_up, broker_of_its_own, compare_producer, run
+from benchmarks.figures import Part
 
 # What kafka_producer.py sends, with nothing around it.
 BARE_CLIENT = """
@@ -22,22 +16,13 @@ with KafkaProducer(bootstrap_servers=servers) as producer:
         producer.send("music_tasks", track, partition=number % 2).get()
 """
 
-
-def main() -> None:
-    figures = Figures()
-    with broker_of_its_own("kafka") as measured:
-        bring_up(figures, measured, in_seconds=15, mb=450)
-        compare_producer(figures, measured, BARE_CLIENT)
-        for name, *window in (
-            ("kafka_confirms_producer.py",),
-            ("kafka_confirms_async_producer.py", "100"),
-            ("kafka_confirms_async_producer.py",),
-        ):
-            command = [sys.executable, f"kafka/{name}", *window]
-            printed = run(*command, environment=measured.environment)
-            print(re.search(r"Confirmed .*", printed)[0])
-    sys.exit(figures.missed > 0)
-
-
-if __name__ == "__main__":
-    main()
+PART = Part(
+    broker="kafka",
+    mb=450,
+    bare=BARE_CLIENT,
+    speeds=(
+        "kafka_confirms_producer.py",
+        "kafka_confirms_async_producer.py 100",
+        "kafka_confirms_async_producer.py",
+    ),
+)

@@ -1,12 +1,10 @@
-"""Prints RocketMQ's figures; ends with status 1 when a promised one is missed.
+"""What is measured of RocketMQ."""
 
-Run it with ``make bench``. README.md beside this file says what each figure means.
-"""
-
-import sys
 import time
 
-from figures import Figures, bring_up, broker_of_its_own, run
+from benchmarks.figures import Figures, Measured, Part, python
+
+SPAN = 10  # seconds
 
 # Each message sent when the one before has arrived; prints the seconds that each took
 # at most, and in the middle.
@@ -46,23 +44,22 @@ print(max(took), statistics.median(took))
 """
 
 
-def main() -> None:
-    figures = Figures()
-    with broker_of_its_own("rocketmq") as measured:
-        bring_up(figures, measured, in_seconds=15, mb=800)
-        time.sleep(10)  # the span that is measured
-        times = [process.cpu_times() for process in measured.instance.processes()]
-        used = sum(each.user + each.system for each in times)
-        figures.at_most("processor time, ten seconds after that", used, 18, "s")
-        setup = [sys.executable, "rocketmq/rocketmq_setup.py"]
-        run(*setup, environment=measured.environment)
-        command = [sys.executable, "-c", ONE_BY_ONE]
-        printed = run(*command, environment=measured.environment)
-        slowest, middle = map(float, printed.split())
-        print(f"    2,000 messages one by one, the middle one: {middle * 1000:.0f} ms")
-        figures.at_most("2,000 messages one by one, the slowest", slowest, 2, "s")
-    sys.exit(figures.missed > 0)
+def processor_seconds(measured: Measured) -> float:
+    times = [process.cpu_times() for process in measured.instance.processes()]
+    return sum(each.user + each.system for each in times)
 
 
-if __name__ == "__main__":
-    main()
+def more(figures: Figures, measured: Measured) -> None:
+    time.sleep(SPAN)  # what a start leaves to do
+    before = processor_seconds(measured)
+    time.sleep(SPAN)
+    used = processor_seconds(measured) - before
+    figures.at_most(f"processor time at rest, in {SPAN} s", used, 3, "s")
+    python("rocketmq/rocketmq_setup.py", environment=measured.environment)
+    printed = python("-c", ONE_BY_ONE, environment=measured.environment)
+    slowest, middle = map(float, printed.split())
+    figures.tell("2,000 messages one by one, the middle one", middle)
+    figures.at_most("2,000 messages one by one, the slowest", slowest, 2, "s")
+
+
+PART = Part(broker="rocketmq", mb=800, more=more)

@@ -29,6 +29,22 @@ class Unavailable(LabError):
         self.refused = refused
 
 
+@contextmanager
+def writing(folder: Path, setting: str | None = None) -> Iterator[None]:
+    """Around what writes below a folder: raises LabError where that is not possible.
+
+    ``setting`` is the environment variable that names another folder, if there is one.
+    """
+    try:
+        yield
+    except OSError as error:
+        elsewhere = f", or name another folder in {setting}" if setting else ""
+        raise LabError(
+            f"cannot write to {folder}: {error.strerror or error}. Make room or mend "
+            f"its permissions{elsewhere}."
+        ) from None
+
+
 class Port(NamedTuple):
     """A port that a broker publishes on this machine."""
 
@@ -149,6 +165,10 @@ class Broker:
     check_storage: Callable[[Mapping[str, str]], None] | None = None
     """Where ``probe`` answers before messages can be stored: raises Unavailable until
     they can. Only for a broker that the lab has just started."""
+    announce: Callable[[Mapping[str, str]], None] | None = None
+    """Where clients find the broker through another server, which may come to know it
+    late: asks the broker to make itself known. May be called again and again, once the
+    clients' port is open. Only for a broker that the lab has just started."""
     refusal_seconds: float = 15
     """How long one that starts may listen and not yet answer as it should."""
 

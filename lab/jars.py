@@ -17,12 +17,12 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from lab.broker import LabError, Process, Report
+from lab.broker import LabError, Process, Report, writing
 from lab.libraries import Library
 from lab.software import one_at_a_time
 
@@ -39,6 +39,11 @@ def cache() -> Path:
     """The folder that keeps downloads for every checkout of this user."""
     user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(user) / "message-broker-lab" / "jars"
+
+
+def writing_to_cache() -> AbstractContextManager[None]:
+    """As ``lab.broker.writing``, for the cache."""
+    return writing(cache(), "XDG_CACHE_HOME")
 
 
 class Jar(NamedTuple):
@@ -160,14 +165,9 @@ def unfinished() -> Iterator[Path]:
 
     Raises LabError.
     """
-    try:
+    with writing_to_cache():
         cache().mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache(), prefix=UNFINISHED)
-    except OSError as error:
-        raise LabError(
-            f"cannot write to {cache()}: {error.strerror}. Mend its permissions, or "
-            "name another folder in XDG_CACHE_HOME."
-        ) from None
     with folder:
         for left in cache().glob(f"{UNFINISHED}*"):  # by a lab that was killed
             if left != Path(folder.name):
@@ -179,6 +179,9 @@ def fetch_one(jar: Jar, folder: Path, arrived: Callable[[int], None]) -> None:
     try:
         downloaded = download(jar.coordinate, folder, arrived)
     except Exception as error:  # jgo raises what its parts raise
+        if isinstance(error, OSError) and error.errno:  # none where the network fails
+            with writing_to_cache():
+                raise
         why = str(error).splitlines()[0]
         raise LabError(
             f"{jar.coordinate} cannot be downloaded ({type(error).__name__}: {why}). "
@@ -189,8 +192,10 @@ def fetch_one(jar: Jar, folder: Path, arrived: Callable[[int], None]) -> None:
             f"{jar.coordinate} is not the file that the lock file names: its SHA-256 "
             "is another one. It is not used."
         )
-    jar.path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(downloaded, jar.path)  # within one file system: all of it or nothing
+    with writing_to_cache():
+        jar.path.parent.mkdir(parents=True, exist_ok=True)
+        # Within one file system: all of it or nothing.
+        shutil.move(downloaded, jar.path)
 
 
 def unpack(jar: Jar, report: Report) -> None:

@@ -6,14 +6,24 @@ import fcntl
 import math
 import os
 import random
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from lab.broker import ROOT, Broker, LabError, Process, Report, Unavailable, fill
+from lab.broker import (
+    ROOT,
+    Broker,
+    LabError,
+    Process,
+    Report,
+    Unavailable,
+    fill,
+    writing,
+)
 from lab.libraries import Library
 
 psutil = Library("psutil", "tests")
@@ -35,6 +45,9 @@ POLL_SECONDS = 0.2
 NO_STORAGE_SECONDS = 30
 # Below what systems take for outgoing connections: Linux from 32768, macOS from 49152.
 PORTS = range(20_000, 32_000)
+# Bytes on the disk. On a full one some brokers start and then refuse or lose messages.
+# Pulsar alone takes 300 MB at its first start.
+ROOM = 400_000_000
 
 
 class NoStorageError(Unavailable):
@@ -87,17 +100,16 @@ class Instance:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep out every other start of this instance. Raises LabError."""
-        try:
+        with self.writing():
             self.home.mkdir(parents=True, exist_ok=True)
             lock = (self.home / "lock").open("w")
-        except OSError as error:
-            raise LabError(
-                f"cannot write to {self.home}: {error.strerror}. Mend its permissions, "
-                "or name another folder in LAB_HOME."
-            ) from None
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def writing(self) -> AbstractContextManager[None]:
+        """As ``lab.broker.writing``, for the broker's folder."""
+        return writing(self.home, "LAB_HOME")
 
     def memory(self) -> int:
         """Resident memory of all processes together, in bytes."""
@@ -123,30 +135,13 @@ class Instance:
     def start(self, report: Report) -> str:
         """Start the broker and wait until it answers; returns its version.
 
-        Raises LabError when a port is taken, or when the broker ends or stays
-        silent; then nothing of it is left running.
+        Raises LabError when a port is taken or the disk full, or when the broker ends
+        or stays silent; then nothing of it is left running.
         """
-        values = self.values(report)
-        self.check_ports()
-        values |= dict(
-            zip(
-                self.broker.inner_ports,
-                map(str, free_ports(len(self.broker.inner_ports))),
-                strict=True,
-            )
-        )
-        self.home.mkdir(parents=True, exist_ok=True)
-        for name, text in self.broker.files.items():
-            path = self.home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(fill(text, values))
+        values = self.lay_out(report)
         report(f"Starting {self.broker.title}")
         try:
-            for process in self.broker.prepare:
-                self.launch(process, values)
-                if self.started[-1].wait():
-                    self.check_alive()
-                self.started.clear()
+            self.run_preparations(values)
             self.launch_all(values)
             try:
                 return self.wait_until_ready(NO_STORAGE_SECONDS)
@@ -158,6 +153,37 @@ class Instance:
         except BaseException:
             self.stop()
             raise
+
+    def lay_out(self, report: Report) -> dict[str, str]:
+        """Put all in place that the processes need; returns what their templates name.
+
+        Raises LabError when something is missing: a port, room on the disk, software.
+        """
+        values = self.values(report)
+        self.check_ports()
+        values |= dict(
+            zip(
+                self.broker.inner_ports,
+                map(str, free_ports(len(self.broker.inner_ports))),
+                strict=True,
+            )
+        )
+        with self.writing():
+            self.home.mkdir(parents=True, exist_ok=True)
+            for name, text in self.broker.files.items():
+                path = self.home / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(fill(text, values))
+        self.check_room()
+        return values
+
+    def run_preparations(self, values: Mapping[str, str]) -> None:
+        """Run what has to end before the broker starts. Raises LabError."""
+        for process in self.broker.prepare:
+            self.launch(process, values)
+            if self.started[-1].wait():
+                self.check_alive()
+            self.started.clear()
 
     def launch_all(self, values: Mapping[str, str]) -> None:
         """Start the broker's processes, each when it may. Raises LabError."""
@@ -171,7 +197,9 @@ class Instance:
         environment = {
             name: fill(text, values) for name, text in process.environment.items()
         }
-        with self.log.open("a") as log:
+        with self.writing():
+            log = self.log.open("a")
+        with log:
             self.started.append(
                 subprocess.Popen(
                     [fill(part, values) for part in process.command],
@@ -231,6 +259,8 @@ class Instance:
                 raise
             except Unavailable as error:
                 now = time.monotonic()
+                if self.started and self.broker.announce and not error.refused:
+                    self.broker.announce(self.settings)
                 if error.refused:
                     refusals_end = None
                 elif refusals_end is None:
@@ -262,6 +292,16 @@ class Instance:
                     f"port {number} is taken by {holder(number)}. "
                     f"Stop it, or set {setting} in .env to a free port."
                 )
+
+    def check_room(self) -> None:
+        """Raises LabError when the disk with the broker's folder is nearly full."""
+        left = shutil.disk_usage(self.home).free
+        if left < ROOM:
+            raise LabError(
+                f"only {left / 1e6:.0f} MB are left for {self.home}, and "
+                f"{self.broker.title} may need {ROOM / 1e6:.0f}. Make room, or name "
+                "another folder in LAB_HOME."
+            )
 
     def stop(self) -> bool:
         """End all processes of this instance; False where there was none."""
@@ -367,11 +407,13 @@ def free_ports(count: int) -> list[int]:
 
     Between this and the moment when the broker listens, seconds pass. So the ports are
     none that a system takes for outgoing connections, and each is claimed by a UDP
-    socket of the same number, which no broker wants.
+    socket of the same number, which no broker wants. Raises LabError where there are
+    not so many.
     """
     ports: list[int] = []
-    while len(ports) < count:
-        number = random.choice(PORTS)
+    for number in random.sample(PORTS, len(PORTS)):
+        if len(ports) == count:
+            break
         claim = socket.socket(type=socket.SOCK_DGRAM)
         try:
             claim.bind(("127.0.0.1", number))
@@ -383,4 +425,10 @@ def free_ports(count: int) -> list[int]:
             ports.append(number)
         else:
             claim.close()
+    if len(ports) < count:
+        raise LabError(
+            f"too few free ports between {PORTS[0]} and {PORTS[-1]}: {count} needed, "
+            f"{len(ports)} found. Stop what listens there; the brokers of the lab "
+            "with: python -m lab down"
+        )
     return ports

@@ -20,6 +20,7 @@ TIMEOUT = 4  # seconds
 
 UPDATE_TOPIC = 17
 ALL_TOPICS = 21
+UPDATE_BROKER_CONFIG = 25
 RUNTIME_INFO = 28
 TIMER_METRICS = 61
 CLUSTER_INFO = 106
@@ -76,7 +77,10 @@ class Remoting:
         self.socket.close()
 
     def ask(self, code: int, body: object = None, **fields: object) -> Answer:
-        """Send a request and wait for its answer. Raises RemotingError, OSError."""
+        """Send a request and wait for its answer. Raises RemotingError, OSError.
+
+        A ``body`` that is not bytes already is sent as JSON.
+        """
         request = {
             "code": code,
             "language": "PYTHON",
@@ -87,9 +91,10 @@ class Remoting:
             "serializeTypeCurrentRPC": "JSON",
         }
         header = json.dumps(request).encode()
-        data = b"" if body is None else json.dumps(body).encode()
-        lengths = struct.pack(">ii", 4 + len(header) + len(data), len(header))
-        self.socket.sendall(lengths + header + data)
+        if not isinstance(body, bytes):
+            body = b"" if body is None else json.dumps(body).encode()
+        lengths = struct.pack(">ii", 4 + len(header) + len(body), len(header))
+        self.socket.sendall(lengths + header + body)
         total, header_length = struct.unpack(">ii", self.read(8))
         header_length &= 0xFFFFFF  # the first byte names the format
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from lab.broker import LabError, Report
+from lab.broker import LabError, Report, writing
 
 # Debian's way to let an administrator forbid that a package starts its service:
 # https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt
@@ -116,10 +116,15 @@ def apt_install(package: str) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait until no other lab of this user installs anything: tests run at once."""
+    """Wait until no other lab of this user installs anything: tests run at once.
+
+    Raises LabError.
+    """
     # One file a user: another user's could not be opened.
     name = f"message-broker-lab-{os.getuid()}.lock"
-    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+    with writing(Path(os.environ.get("TMPDIR") or "/tmp"), "TMPDIR"):
+        lock = (Path(tempfile.gettempdir()) / name).open("w")
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -129,14 +134,16 @@ def services_held() -> Iterator[None]:
     """While this lasts, packages do not start their services.
 
     The lab starts a broker of its own; the system's would take the same port.
+    Raises LabError.
     """
     # One with exactly our text was left behind by an installation that was killed.
     if POLICY.exists() and POLICY.read_text() != POLICY_FORBIDS:
         yield
         return
-    POLICY.write_text(POLICY_FORBIDS)
-    POLICY.chmod(0o755)
     try:
+        with writing(POLICY.parent):
+            POLICY.write_text(POLICY_FORBIDS)
+            POLICY.chmod(0o755)
         yield
     finally:
-        POLICY.unlink()
+        POLICY.unlink(missing_ok=True)

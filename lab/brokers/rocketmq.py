@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from lab.broker import (
     ROOT,
@@ -31,6 +32,7 @@ from lab.remoting import (
     SYSTEM_TOPICS,
     TIMER_METRICS,
     TOPIC_STATS,
+    UPDATE_BROKER_CONFIG,
     Remoting,
     RemotingError,
     brokers,
@@ -50,6 +52,7 @@ PASSED_ON_SECONDS = 1  # on its way from one of RocketMQ's threads to the next
 SETTLE_SECONDS = 30  # the longest that a message is hidden, and some more
 # RocketMQ forgets the attempts of an ordered group that is gone each 10 seconds.
 FORGET_SECONDS = 11
+READ_AND_WRITE = b"brokerPermission=6"  # its default: PermName.java
 RETRY, DEAD_LETTERS = "%RETRY%", "%DLQ%"  # begin the topics of a group's own
 # Groups that every broker has: MixAll.java and TopicValidator.java of RocketMQ 5.5.
 OWN_GROUPS = (
@@ -159,6 +162,23 @@ def probe(settings: Mapping[str, str]) -> str:
         raise
     with connection:
         return version_of(connection)
+
+
+def announce(settings: Mapping[str, str]) -> None:
+    """Ask the broker of this machine to register, where the name server knows none.
+
+    It registers once when it starts, but with no name server that it has not connected
+    to by then: getAvailableNameSrvList in BrokerOuterAPI.java. The next time is ten
+    seconds later. It registers at once when it is told what it permits, also when that
+    is what it permits already: updateBrokerConfig in AdminBrokerProcessor.java.
+    """
+    port = int(settings["ROCKETMQ_BROKER_PORT"])
+    with suppress(OSError, Unavailable):  # it will be asked again, or needs no asking
+        with namesrv(settings) as names:
+            known = brokers(names)
+        if not known:
+            with Remoting(Endpoint("127.0.0.1", port)) as connection:
+                connection.ask(UPDATE_BROKER_CONFIG, READ_AND_WRITE)
 
 
 def version(settings: Mapping[str, str]) -> str | None:
@@ -478,6 +498,7 @@ storePathRootDir=$home/data
     },
     delete=delete,
     delete_settled=delete_settled,
+    announce=announce,
     tool=Process(
         java(
             "-Xmx128m",

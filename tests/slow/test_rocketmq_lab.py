@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,27 @@ def test_what_the_setup_makes_is_what_the_lab_deletes():
     made = {Thing("topic", name) for name in setup["TOPICS"]}
     made |= {Thing("consumer group", name) for name in setup["GROUPS"]}
     assert made == set(ROCKETMQ.all_things())
+
+
+# up
+
+
+def test_a_broker_that_has_missed_the_name_server_is_asked_to_register(prepare):
+    """Here it misses it for sure: the name server comes last, and the broker would try
+    again only after ten minutes."""
+    instance = prepare("rocketmq").instance
+    name_server, broker = ROCKETMQ.processes
+    settings = ROCKETMQ.files["broker.conf"] + "disappearTimeAfterStart=600000\n"
+    instance.broker = replace(
+        ROCKETMQ,
+        processes=(
+            replace(broker, after=None),
+            replace(name_server, after="ROCKETMQ_PROXY_PORT"),
+        ),
+        files={**ROCKETMQ.files, "broker.conf": settings},
+    )
+    assert instance.start(Report()) == "5.5.0"
+    instance.kill()
 
 
 # admin
