@@ -72,8 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.mkdtemp(prefix="message brokers ")).resolve()
         config.stash[FOLDER] = folder
         config.pluginmanager.register(Progress(config))
-        if config.getoption("--record"):
-            config.pluginmanager.register(Recorder())
+        config.pluginmanager.register(Recorder(writes=config.getoption("--record")))
     # A shell's background job ignores Ctrl-C, and so would the scripts that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A terminal is opened with a fork. A Pulsar consumer that is collected in the child

@@ -12,7 +12,14 @@ NAMES = sorted(BROKERS, key=lambda name: -(ROWS[name].lanes or 0))
 
 
 def put_in_order(items: list[pytest.Item]) -> None:
-    """What shares brokers, then what has brokers of its own, then what needs none."""
+    """What shares brokers, then what has brokers of its own, then what needs none.
+
+    Raises pytest.UsageError where a test that shares one belongs to no group: it could
+    meet another one of its pattern there.
+    """
+    for item in items:
+        if "shared" in item.fixturenames and not group_of(item):
+            raise pytest.UsageError(f"{item.nodeid} has no group: tests/parameters.py")
     sizes = Counter(map(group_of, items))
     ranks = {
         group: rank
