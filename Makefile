@@ -7,6 +7,7 @@
 # make test-rabbitmq-4.3               RabbitMQ's tests with 4.3; needs Debian and root
 # make test-docker                     docker-compose.yml; needs Docker, or Debian and root
 # make bench                           figures: times, memory, messages per second
+# make bench PARTS="kafka all"         some of them
 # make lint                            style and format
 
 PYTHON ?= python3
@@ -46,7 +47,7 @@ test-docker: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
-	$(RUN) -m benchmarks
+	$(RUN) -m benchmarks $(PARTS)
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

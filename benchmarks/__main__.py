@@ -1,7 +1,7 @@
 """Prints figures, some of them promised; ends with status 1 when one is missed.
 
     make bench                          all
-    python -m benchmarks kafka all      some of these parts
+    make bench PARTS="kafka all"        some: of a broker, or of all brokers together
 
 README.md beside this file says what each figure means.
 """
