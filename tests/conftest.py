@@ -121,6 +121,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     for item in items:
         if "record" in item.fixturenames:
             item.add_marker("evidence")
+        if "shared" in item.fixturenames:  # whoever comes first downloads and starts
+            item.add_marker(pytest.mark.timeout(600))
     put_in_order(items)
 
 

@@ -28,9 +28,12 @@ class Live:
 
     def start(self) -> None:
         """Start it, with what its scripts only use. Raises LabError."""
-        version = self.instance.start(Report())
-        assert version == (wanted_version(self.row.broker.name) or version)
+        self.check_version(self.instance.start(Report()))
         self.row.broker.run_setup(self.settings)
+
+    def check_version(self, version: str) -> None:
+        """Raises AssertionError where it is not the one of TEST_..._VERSION."""
+        assert version == (wanted_version(self.row.broker.name) or version)
 
     def warm_up(self) -> None:
         """Use it once: the first time takes longest, and scripts give up soon."""

@@ -6,6 +6,7 @@ Who kills, pauses or configures a broker needs one of its own: ``tests/slow``.
 import fcntl
 import json
 import os
+import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,9 @@ from lab.brokers import BROKERS
 from tests.live_broker import Live, at_home, of_its_own
 from tests.parameters import lane_of
 from tests.rows import ROWS
+from tests.support import finish, start
 
-# Those that this process has started. They go on after it: the run ends them.
-STARTED: list[Live] = []
+START_SECONDS = 300  # of five brokers at the same time, with their downloads
 LOG = pytest.StashKey[tuple[Path, int]]()  # of a test's broker: its log, where it began
 
 
@@ -31,6 +32,21 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def start_for_all(broker: Live) -> None:
+    """Start it as a user does: it outlives this process, and the run ends it.
+
+    Raises LabError, AssertionError or TimeoutExpired where it cannot be used then.
+    """
+    kind = broker.row.broker
+    command = "-m", "lab", "up", kind.name, "--local"
+    ended = finish(start(*command, environment=broker.environment), START_SECONDS)
+    if ended.status:
+        raise LabError("\n".join(ended.error))
+    broker.check_version(kind.probe(broker.settings))
+    kind.run_setup(broker.settings)
+    broker.warm_up()
 
 
 def start_once(name: str, home: Path) -> Live:
@@ -47,14 +63,12 @@ def start_once(name: str, home: Path) -> Live:
             return at_home(BROKERS[name], home, json.loads(addresses.read_text()))
         broker = of_its_own(BROKERS[name], home)
         try:
-            broker.start()
-            broker.warm_up()
-        except (LabError, AssertionError) as error:
+            start_for_all(broker)
+        except (LabError, AssertionError, subprocess.TimeoutExpired) as error:
             log = broker.instance.log
             text = f"{error}\n{log.read_text() if log.exists() else ''}"
             failure.write_text(text)
             pytest.fail(text, pytrace=False)
-        STARTED.append(broker)
         addresses.write_text(json.dumps(dict(broker.settings)))
     return broker
 
