@@ -15,7 +15,7 @@ import pytest
 from lab.broker import ROOT
 from lab.brokers import BROKERS
 from lab.install import TESTS, files, projects, requirements
-from tests.conftest import own_ports
+from tests.live_broker import own_ports
 from tests.parameters import every_broker, scripts_of
 from tests.support import wait_until
 
@@ -32,6 +32,15 @@ OFFLINE = {
     "PIP_RETRIES": "0",
 }
 UV_OFFLINE = {"UV_DEFAULT_INDEX": NO_SUCH_INDEX, "UV_NO_CACHE": "1"}
+
+
+def outside() -> dict[str, str]:
+    """This environment, without that of a make above: the one below would talk."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS"))
+    }
 
 
 class Checkout(NamedTuple):
@@ -55,7 +64,7 @@ class Checkout(NamedTuple):
         return subprocess.run(
             command,
             cwd=self.root / cwd,
-            env={**os.environ, **QUICK, **environment},
+            env={**outside(), **QUICK, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -74,7 +83,7 @@ class Checkout(NamedTuple):
         return subprocess.Popen(
             [sys.executable, "-m", "lab.install", name],
             cwd=self.root,
-            env={**os.environ, **QUICK},
+            env={**outside(), **QUICK},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -257,7 +266,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(checkout):
         sys.executable,
         ["-m", "lab.install", "rabbitmq"],
         cwd=str(checkout.root),
-        env={**os.environ, **QUICK},
+        env={**outside(), **QUICK},
         encoding="utf-8",
         timeout=200,
         dimensions=(24, 80),
