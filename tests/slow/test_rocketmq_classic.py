@@ -168,7 +168,9 @@ def test_a_listener_that_comes_back_hears_what_it_has_missed(begin):
     assert stop(listener) == []
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe", b"x" * 1_000_000])
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe", b"x" * 1_000_000], ids=["not UTF-8", "1 MB"]
+)
 @pytest.mark.parametrize(
     ("name", "ready", "topic", "verb"),
     [
