@@ -18,6 +18,8 @@ PARALLEL := -n 6 --dist loadgroup --no-loadscope-reorder
 # Those with brokers of their own: who is done takes over from those who are not. Each
 # begins with another part of the tests, and so mostly with another broker.
 SLOW := -n 4 --dist worksteal tests/slow
+# Those that assert an upper limit in seconds.
+ALONE := tests/slow -m alone
 
 .PHONY: demo check test test-all evidence test-rabbitmq-4.3 test-docker bench lint python
 
@@ -31,16 +33,19 @@ test: $(VENV)/ready
 	$(RUN) -m pytest $(PARALLEL) tests/live tests/static
 
 test-all: test
-	$(RUN) -m pytest $(SLOW)
+	$(RUN) -m pytest $(SLOW) -m "not alone"
+	$(RUN) -m pytest $(ALONE)
 
 evidence: $(VENV)/ready
 	$(RUN) -m pytest $(PARALLEL) tests/live --record -m evidence
-	$(RUN) -m pytest $(SLOW) --record -m evidence
+	$(RUN) -m pytest $(SLOW) --record -m "evidence and not alone"
+	$(RUN) -m pytest $(ALONE) --record
 	$(RUN) -m tests.evidence
 
 test-rabbitmq-4.3: $(VENV)/ready
 	tests/rabbitmq_4_3/run $(RUN) -m pytest $(PARALLEL) tests/live -k rabbitmq
-	tests/rabbitmq_4_3/run $(RUN) -m pytest $(SLOW) -k rabbitmq
+	tests/rabbitmq_4_3/run $(RUN) -m pytest $(SLOW) -m "not alone" -k rabbitmq
+	tests/rabbitmq_4_3/run $(RUN) -m pytest $(ALONE) -k rabbitmq
 
 test-docker: $(VENV)/ready
 	tests/docker/run $(RUN) -m pytest -n 2 tests/docker

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Protocol
 
 import pexpect
+import psutil
 
 from lab.walkthrough import Command, Group, Tab, Walkthrough
 
@@ -29,9 +30,6 @@ END_SECONDS = 10
 # for a task.
 QUIET_SECONDS = 2
 POLL_SECONDS = 0.05
-# How long after a ^KILL the next script starts, in seconds. A broker needs a moment to
-# notice the death, which only the broker can see; a reader's hands take longer.
-AFTER_KILL_SECONDS = 0.5
 
 # Wide enough that no line of a script is broken.
 TERMINAL = (50, 500)
@@ -110,6 +108,28 @@ def rest(tabs: list[list[str]]) -> list[str]:
     return [line for lines in tabs for line in lines[1:]]
 
 
+def ports_of_connections(pid: int) -> set[int]:
+    """The ports at a process's own end of its connections."""
+    connections = psutil.Process(pid).net_connections("tcp")
+    return {connection.laddr.port for connection in connections if connection.raddr}
+
+
+def is_open(ports: set[int]) -> bool:
+    """Whether either end of a connection of these ports is still open.
+
+    False where the system does not say: macOS tells nobody but root.
+    """
+    with suppress(psutil.AccessDenied):
+        return any(
+            end.port in ports
+            for connection in psutil.net_connections("tcp")
+            if connection.status != psutil.CONN_TIME_WAIT
+            for end in (connection.laddr, connection.raddr)
+            if end
+        )
+    return False
+
+
 class RunningTab:
     """A tab: its script in a pseudo-terminal, and what it has printed so far."""
 
@@ -126,6 +146,7 @@ class RunningTab:
         self.before = 0  # lines of the commands before this one
         self.keys: list[tuple[int, str]] = []  # still to be sent
         self.stopped_by: str | None = None
+        self.ports: set[int] = set()  # its ends of the connections that ^KILL has cut
         self.partial = ""  # a line whose end has not been printed yet
         self.has_spoken = False  # the lab's own output, as of a reset, does not count
 
@@ -223,6 +244,7 @@ class RunningTab:
         if key == "^C":
             self.child.sendintr()
         else:
+            self.ports = ports_of_connections(self.child.pid)
             os.kill(self.child.pid, signal.SIGKILL)
 
     def abandon(self) -> None:
@@ -253,7 +275,6 @@ class Replay:
             for tab in walkthrough.tabs
         }
         self.interrupted = False
-        self.next_start = 0.0  # not before this time
 
     def interrupt(self, *_) -> None:
         """End the replay soon, with KeyboardInterrupt: a handler for SIGINT.
@@ -300,10 +321,8 @@ class Replay:
         for tab in self.tabs.values():
             if self.key_is_due(tab):
                 tab.press_next()
-                if tab.stopped_by == "^KILL":
-                    self.next_start = time.monotonic() + AFTER_KILL_SECONDS
                 return True
-        if time.monotonic() < self.next_start:
+        if self.is_death_unnoticed():
             return False
         for tab in self.tabs.values():
             if not (tab.is_running or tab.is_last):
@@ -311,6 +330,18 @@ class Replay:
                 return True
             if not tab.has_spoken:
                 return False  # the tabs after this one wait for its first line
+        return False
+
+    def is_death_unnoticed(self) -> bool:
+        """Whether the broker still keeps its end of a killed script's connection open.
+
+        The next script has to find a broker that knows.
+        """
+        killed = [tab for tab in self.tabs.values() if tab.ports]
+        for tab in killed:
+            if is_open(tab.ports):
+                return True
+            tab.ports.clear()
         return False
 
     def key_is_due(self, tab: RunningTab) -> bool:
@@ -336,7 +367,7 @@ class Replay:
             for tab in self.tabs.values():
                 if tab.is_running:
                     selector.register(tab.child.child_fd, selectors.EVENT_READ, tab)
-            if not selector.get_map() and time.monotonic() > self.next_start:
+            if not selector.get_map() and not self.is_death_unnoticed():
                 raise Difference(f"every script has ended\n{self.report()}")
             ready = [key.data for key, _ in selector.select(POLL_SECONDS)]
         news = [tab.read() for tab in ready]

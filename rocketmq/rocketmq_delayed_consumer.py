@@ -30,6 +30,7 @@ ERRORS = ClientException, RpcError
 # The client tells its log what its exceptions do not say: explain() reads it.
 LOG = logging.handlers.BufferingHandler(1000)
 logging.root.handlers = logging.getLogger("rocketmq-python-client").handlers = [LOG]
+logging.captureWarnings(True)  # of a call that Ctrl-C has kept from starting
 
 
 def main():

@@ -28,7 +28,7 @@ from lab.brokers import BROKERS
 from lab.local import MARK
 from tests import evidence
 from tests.evidence import Recorder, Seen
-from tests.live_broker import Live, of_its_own, wanted_version
+from tests.live_broker import Live, of_its_own, told, wanted_version
 from tests.order import put_in_order
 from tests.progress import Progress
 from tests.support import end_started
@@ -176,7 +176,7 @@ def start_broker(prepare) -> Callable[[str], Live]:
         try:
             broker.start()
         except LabError as error:
-            pytest.fail(f"{error}\n{broker.instance.log.read_text()}")
+            pytest.fail(told(error, broker), pytrace=False)
         return broker
 
     return start

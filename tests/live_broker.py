@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lab.broker import Broker, Report
 from lab.local import Instance, free_ports
 from tests.parameters import path_of
@@ -25,6 +27,14 @@ class Live:
     @property
     def client_port(self) -> str:
         return self.settings[self.row.broker.ports[0].setting]
+
+    def is_connected(self, pid: int) -> bool:
+        """Whether this process has a connection to it."""
+        ports = {int(self.settings[port.setting]) for port in self.row.broker.ports}
+        return any(
+            connection.raddr and connection.raddr.port in ports
+            for connection in psutil.Process(pid).net_connections("tcp")
+        )
 
     def start(self) -> None:
         """Start it, with what its scripts only use. Raises LabError."""
@@ -48,6 +58,12 @@ class Live:
             return ended.status == 0
 
         wait_until(answers, 2 * PATIENCE)
+
+
+def told(error: Exception, broker: Live) -> str:
+    """Why it did not start, with its log where there is one."""
+    log = broker.instance.log
+    return f"{error}\n{log.read_text() if log.exists() else ''}".rstrip()
 
 
 def wanted_version(name: str) -> str | None:

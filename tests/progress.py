@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from lab.broker import LabError
 from lab.brokers import BROKERS
 
 WALKTHROUGHS = "live/test_walkthroughs.py"
@@ -19,16 +20,22 @@ class Progress:
         self.tests: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
+        self.has_looked = False  # for brokers that cannot be had here
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.count(item.nodeid for item in session.items)
+        self.count([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node, ids) -> None:
         self.count(ids)
 
-    def count(self, tests) -> None:
+    def count(self, tests: list[str]) -> None:
         self.all = Counter(broker_of(test) for test in tests if WALKTHROUGHS in test)
+        if not (self.has_looked or self.config.getoption("--live")):
+            self.has_looked = True
+            needed = {broker_of(test) for test in tests if "tests/static" not in test}
+            for line in filter(None, map(what_is_missing, needed - {""})):
+                self.print(line)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = broker_of(report.nodeid)
@@ -68,6 +75,18 @@ class Progress:
                     round(self.seconds[name]),
                 )
             )
+
+
+def what_is_missing(name: str) -> str | None:
+    """A line, where this broker's program cannot be had here."""
+    broker = BROKERS[name]
+    try:
+        cure = broker.software.cure()
+    except LabError as error:
+        return f"{broker.title} cannot be started, its tests fail: {error}"
+    if cure is None:
+        return None
+    return f"{broker.title} is not on this machine, its tests fail. To get it: {cure}"
 
 
 def broker_of(test: str) -> str:

@@ -169,23 +169,25 @@ def contents(settings: Mapping[str, str]) -> list[Content]:
 def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
     """As ``Broker.delete``. What somebody still reads is emptied and stays.
 
-    A destination goes with the messages that are scheduled for it.
+    A destination goes with the messages that are scheduled for it. Meanwhile ActiveMQ
+    itself moves messages, expired ones and those whose time has come, and makes the
+    queue again to which they go: so it looks until nothing is left.
     """
     wanted = set(things)
     wanted |= {schedule(thing.name) for thing in wanted}
     deadline = time.monotonic() + REMOVAL_SECONDS
-    while True:
-        there = [each for each in contents(settings) if each.thing in wanted]
+    while there := [each for each in contents(settings) if each.thing in wanted]:
         jobs = jobs_of(settings, [each.thing for each in there])
         requests = [request for each in there for request in removal(each, jobs)]
         answers = jolokia(settings, *requests) if requests else []
         failed = [answer for answer in answers if answer["status"] != 200]
-        if not failed and not any(each.consumers for each in there):
-            return
-        # The consumer of a script that was killed is missed a little later.
         if time.monotonic() > deadline:
             break
-        time.sleep(0.1)
+        # The consumer of a script that was killed is missed a little later.
+        if failed or any(each.consumers for each in there):
+            time.sleep(0.1)
+    else:
+        return
     for answer in failed:
         in_use = any(word in answer["error"] for word in ("active", "in use"))
         if answer["status"] == FORBIDDEN or not in_use:

@@ -17,7 +17,7 @@ from dotenv import load_dotenv
 
 from lab.broker import ROOT, LabError, Thing
 from lab.brokers import BROKERS
-from tests.live_broker import Live, at_home, of_its_own
+from tests.live_broker import Live, at_home, of_its_own, told
 from tests.parameters import lane_of
 from tests.rows import ROWS
 from tests.support import finish, start
@@ -65,8 +65,7 @@ def start_once(name: str, home: Path) -> Live:
         try:
             start_for_all(broker)
         except (LabError, AssertionError, subprocess.TimeoutExpired) as error:
-            log = broker.instance.log
-            text = f"{error}\n{log.read_text() if log.exists() else ''}"
+            text = told(error, broker)
             failure.write_text(text)
             pytest.fail(text, pytrace=False)
         addresses.write_text(json.dumps(dict(broker.settings)))

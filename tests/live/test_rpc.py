@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.parameters import every_broker_in, path_of
-from tests.support import Tab, finish, run, start
+from tests.support import PATIENCE, Tab, finish, run, start
 
 DEADLINE = 5  # seconds, of the RPC client
 
@@ -44,9 +44,8 @@ def test_rpc_stale_replies_do_not_prolong_the_wait(name, rpc):
     with served as server:
         client = ask()
         server.wait_for_request()
-        asked = time.monotonic()
         while client.poll() is None:
-            assert time.monotonic() < asked + 2 * DEADLINE
+            assert time.monotonic() < began + PATIENCE
             server.reply("not for you", stale=True)
             time.sleep(1)  # one every second: what a deadline per event falls for
         ended = finish(client)
@@ -65,7 +64,7 @@ def test_rpc_without_a_server_takes_five_seconds(name, shared):
     began = time.monotonic()
     client = start(path_of(name, "rpc_client"), environment=environment)
     assert client.stdout.readline() == "Requested Night Train\n"
-    ended = finish(client, 2 * DEADLINE)
+    ended = finish(client)
     assert time.monotonic() - began >= DEADLINE
     assert ended.status == 1
     assert len(ended.error) == 1

@@ -1,10 +1,13 @@
 """Each process has a broker of a kind at a time, for all tests of that kind."""
 
+import socket
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from tests.live_broker import Live
+from tests.support import each_of
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +47,31 @@ def live(current) -> Callable[[str], Live]:
         return broker
 
     return get
+
+
+@pytest.fixture
+def silent_port():
+    """A port that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def frozen():
+    """A function that stops an instance's processes until the end of the test.
+
+    It returns a function that lets them go on before that.
+    """
+    stopped: list[psutil.Process] = []
+
+    def go_on() -> None:
+        each_of(stopped, psutil.Process.resume)
+        stopped.clear()
+
+    def freeze(instance):
+        stopped.extend(instance.processes())
+        each_of(stopped, psutil.Process.suspend)
+        return go_on
+
+    yield freeze
+    go_on()

@@ -7,7 +7,7 @@ import pytest
 import stomp
 
 from lab.broker import Report, Thing
-from lab.brokers.activemq import BROKER, contents, endpoints, jolokia
+from lab.brokers.activemq import ACTIVEMQ, BROKER, contents, delete, endpoints, jolokia
 from tests.rows.activemq import client_of, publish
 from tests.support import PATIENCE, Tab, finish, lab, run, script, start, wait_until
 
@@ -79,6 +79,26 @@ def test_an_expired_request_is_no_dead_letter(activemq):
     wait_until(lambda: waiting(activemq, "DLQ.live_requests") == 1)
     wait_until(lambda: waiting(activemq, "track_metadata") == 0)
     assert waiting(activemq, "DLQ.track_metadata") == 0
+
+
+def test_what_expires_while_it_is_deleted_is_deleted_too(activemq, monkeypatch):
+    """By then it is a dead letter, in a queue that nobody had seen before."""
+    activemq_things = ACTIVEMQ.creates["dead-letter"]
+    soon = str(int(time.time() * 1000) + 1000)
+    publish("/queue/live_requests", expires=soon, persistent="true")(
+        activemq.settings, b"late"
+    )
+
+    def seen_before_it_expires(settings):
+        found = contents(settings)
+        wait_until(lambda: waiting(activemq, "DLQ.live_requests") == 1)
+        monkeypatch.undo()
+        return found
+
+    monkeypatch.setattr("lab.brokers.activemq.contents", seen_before_it_expires)
+    delete(activemq.settings, activemq_things)
+    left = {content.thing for content in contents(activemq.settings)}
+    assert not left & set(activemq_things)
 
 
 def test_a_message_that_is_not_persistent_can_die_too(activemq):

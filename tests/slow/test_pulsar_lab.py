@@ -2,14 +2,13 @@
 
 import time
 
-import psutil
 import pulsar
 import pytest
 
 from lab.broker import Thing, Unavailable
 from lab.brokers.pulsar import admin, contents, delete
 from tests.rows.pulsar import PATIENT, connected, publish, things
-from tests.support import Tab, each_of, lab, run, script, wait_until
+from tests.support import Tab, lab, run, script, wait_until
 
 TENANT = "lab-tests"
 NAMESPACE = f"{TENANT}/uploads"
@@ -233,16 +232,14 @@ def test_something_else_that_speaks_http(broker):
         )
 
 
-def test_a_frozen_broker(broker):
+@pytest.mark.alone
+def test_a_frozen_broker(broker, frozen):
     """Its ports accept, nobody answers: said within seconds, and it recovers."""
-    processes = broker.instance.processes()
-    each_of(processes, psutil.Process.suspend)
-    try:
-        began = time.monotonic()
-        line = status_line(broker)
-        assert time.monotonic() - began < 20
-    finally:
-        each_of(processes, psutil.Process.resume)
+    go_on = frozen(broker.instance)
+    began = time.monotonic()
+    line = status_line(broker)
+    assert time.monotonic() - began < 20
+    go_on()
     assert line.startswith("Pulsar cannot be used (it runs, local, ")
     assert "does not answer in Pulsar's protocol" in line
     wait_until(

@@ -64,6 +64,26 @@ def offsets(rocketmq, topic: str) -> dict[int, int]:
 # Everything arrives
 
 
+INTERRUPTED_CALL = """
+import asyncio, runpy, sys
+
+def interrupt(call, loop):
+    if call.__name__ == "_receive_coroutine":
+        raise KeyboardInterrupt
+    return start(call, loop)
+
+start, asyncio.run_coroutine_threadsafe = asyncio.run_coroutine_threadsafe, interrupt
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_ctrl_c_just_before_the_client_makes_a_call(rocketmq):
+    """Python warns of a coroutine that was never awaited; nobody wants to know."""
+    worker = str(path_of("consumer"))
+    ended = run("-c", INTERRUPTED_CALL, worker, environment=rocketmq.environment)
+    assert ended == (0, [], [])
+
+
 @pytest.mark.timeout(600)
 def test_each_of_2000_messages_arrives_once(rocketmq):
     """Sent and awaited one by one: a lost wake-up would be a message that waits."""
@@ -452,9 +472,9 @@ def test_an_open_transaction_is_asked_about_so_often_and_then_put_aside(new_brok
         wait_until(is_put_aside, 60)
     first, second = asked
     # It is looked for each 5 seconds, and asked about when it is 6 seconds old.
-    assert 6 <= first < 15
+    assert first >= 6
     assert second >= 11
-    assert 4 < second - first < 10
+    assert second - first > 4
 
 
 # RPC

@@ -1,0 +1,82 @@
+"""What is promised within so many seconds, each of it with the machine to itself."""
+
+import time
+
+import pytest
+
+from tests.parameters import every, every_broker, path_of
+from tests.support import (
+    PROMISED_SECONDS,
+    Tab,
+    check_one_line,
+    finish,
+    in_order,
+    run,
+    start,
+    wait_until,
+)
+
+pytestmark = pytest.mark.alone
+
+# Bad setting -> the fault as docs/faults.md has it.
+REPORTED = {"down": "down", "wrong password": "password"}
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    **every("bad_settings", lambda bad: bad.name, lambda bad: bad.name[-1].isalpha()),
+)
+def test_bad_settings(name, bad, live, silent_port, record):
+    """Malformed ones, whose names have a number, need no broker and no time."""
+    broker = live(name)
+    environment = broker.environment | bad.change(broker.settings, silent_port)
+    slowest = 0.0
+    for role in ("producer", "consumer", "rpc_client"):
+        began = time.monotonic()
+        ended = run(path_of(name, role), environment=environment)
+        slowest = max(slowest, time.monotonic() - began)
+        check_one_line(ended, says=bad.says, secret=broker.row.secret)
+    assert slowest < PROMISED_SECONDS
+    if bad.name in REPORTED:
+        record(
+            "faults",
+            REPORTED[bad.name],
+            name,
+            "status 1, and one line: where, what, what to try",
+            f"producer, worker and RPC client, the slowest after {slowest:.1f} s",
+        )
+
+
+@every_broker
+@pytest.mark.parametrize("role", ["producer", "consumer"])
+def test_ctrl_c_while_the_broker_does_not_answer(role, name, live, frozen):
+    broker = live(name)
+    frozen(broker.instance)
+    with Tab(path_of(name, role), environment=broker.environment) as tab:
+        wait_until(lambda: broker.is_connected(tab.child.pid))
+        asked = time.monotonic()
+        tab.press_ctrl_c()
+        assert tab.end() == (0, None, [])
+    assert time.monotonic() - asked < PROMISED_SECONDS
+
+
+@every_broker
+def test_the_task_of_a_killed_worker_is_elsewhere(name, live, record):
+    broker = live(name, settled=True)
+    with in_order(path_of(name, "consumer"), broker.environment) as (doomed, other):
+        producer = start(path_of(name, "producer"), environment=broker.environment)
+        interrupted = doomed.line()
+        assert interrupted.startswith("Encoding ")
+        doomed.child.kill(9)
+        killed = time.monotonic()
+        finish(producer)
+        other.wait_for(interrupted)
+    seconds = time.monotonic() - killed
+    assert seconds < 20
+    record(
+        "behaviours",
+        "killed",
+        name,
+        "goes to another worker",
+        f"after {seconds:.1f} s",
+    )
