@@ -77,6 +77,8 @@ class Tab:
             encoding="utf-8",
             timeout=PATIENCE,
         )
+        self.name = Path(script).name
+        self.lines: list[str] = []  # so far
 
     def __enter__(self) -> "Tab":
         return self
@@ -89,8 +91,17 @@ class Tab:
             self.child.close()
 
     def line(self) -> str:
-        """The next line that it prints; empty when it has ended."""
-        return self.child.readline().rstrip("\r\n")
+        """The next line that it prints; empty when it has ended.
+
+        Raises pexpect.TIMEOUT.
+        """
+        try:
+            line = self.child.readline().rstrip("\r\n")
+        except pexpect.TIMEOUT:
+            after = self.lines[-20:]
+            raise pexpect.TIMEOUT(f"no line of {self.name} after {after}") from None
+        self.lines.append(line)
+        return line
 
     def wait_for(self, line: str) -> None:
         """Read until it prints this line; ``*`` stands for anything."""

@@ -390,6 +390,8 @@ OPTIONS = (
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
     "--add-opens=java.base/java.lang=ALL-UNNAMED",
     "--add-opens=java.base/java.util=ALL-UNNAMED",
+    # Otherwise each of its servers makes a key of its own, at each start.
+    "-Dtls.server.mode=disabled",
     "-Duser.home=$home",  # where it puts its logs
 )
 # mqadmin has a log file, too: not in the user's own home.

@@ -61,10 +61,11 @@ def test_a_broker_that_dies_is_one_line(name, new_broker, record):
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_tasks_survive_the_end_of_the_broker(end, name, new_broker):
     broker = new_broker(name)
-    sent = run(path_of(name, "producer"), environment=broker.environment).out
+    sent = run(path_of(name, "producer"), environment=broker.environment)
+    assert sent.status == 0, sent
     getattr(broker.instance, end)()
     broker.instance.start(Report())
-    missing = {line.replace("Sent", "Finished") for line in sent}
+    missing = {line.replace("Sent", "Finished") for line in sent.out}
     with Tab(path_of(name, "consumer"), environment=broker.environment) as worker:
         while missing:
             line = worker.line()
