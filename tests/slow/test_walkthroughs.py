@@ -26,20 +26,22 @@ def broker_of(walkthrough: Walkthrough) -> str:
 def test_twice_in_a_row_and_after_an_interrupted_run(walkthrough, live):
     broker = live(broker_of(walkthrough))
     interrupt(walkthrough, broker)
-    again = lab("run", walkthrough.name, environment=broker.environment)
-    assert again.status == 0, again
-    assert again.out[-1] == f"Each tab printed what {walkthrough.readme} shows."
-    check_is_plain(walkthrough, again.out)
-    Replay(walkthrough, broker.environment).run()
+    for _ in range(2):
+        Replay(walkthrough, broker.environment).run()
 
 
-def check_is_plain(walkthrough: Walkthrough, lines: list[str]) -> None:
-    """Without a terminal: no colours, and each line behind the name of its tab."""
-    assert "\x1b" not in "".join(lines)
+@every_broker
+def test_run_is_plain_without_a_terminal(name, live):
+    """No colours, and each line behind the name of its tab."""
+    walkthrough = WALKTHROUGHS[f"{name}/work-queue"]
+    ended = lab("run", walkthrough.name, environment=live(name).environment)
+    assert ended.status == 0, ended
+    assert ended.out[-1] == f"Each tab printed what {walkthrough.readme} shows."
+    assert "\x1b" not in "".join(ended.out)
     for tab in walkthrough.tabs:
         printed = [
             line.split("| ", 1)[1]
-            for line in lines
+            for line in ended.out
             if line.startswith(f"{tab.name} ") and "| $" not in line
         ]
         assert set(printed) - {"^C"} or not tab.lines()
