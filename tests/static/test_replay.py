@@ -1,6 +1,8 @@
 """The replay itself, with small scripts that do what a walkthrough does not show."""
 
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -52,6 +54,17 @@ import signal, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 print({READY!r})
 time.sleep(60)
+""",
+    "connect": f"""
+import socket, sys, time
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))):
+    print({READY!r})
+    time.sleep(60)
+""",
+    "write": """
+import pathlib, sys
+pathlib.Path(sys.argv[1]).write_text("")
+print("written")
 """,
     "wail": f"""
 import time
@@ -165,6 +178,33 @@ def test_bad(blocks, play, little_patience):
         play(*blocks)
     assert str(difference.value)
     assert time.monotonic() - began < PATIENCE
+
+
+def test_after_a_kill_the_next_script_waits_for_the_broker(play, tmp_path):
+    """Until that has closed its end of the killed one's connection."""
+    written = tmp_path / "written"
+    early: list[bool] = []
+
+    def notice_late(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(1) == b""
+            time.sleep(1)  # enough for a script that does not wait
+            early.append(written.exists())
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        ThreadPoolExecutor() as threads,
+    ):
+        noticed = threads.submit(notice_late, server)
+        port = server.getsockname()[1]
+        play(
+            f"a\n$ python connect.py {port}\n{READY}\n^KILL\n"
+            "$ python write.py written\nwritten"
+        )
+        noticed.result()
+    assert early == [False]
+    assert written.exists()
 
 
 @pytest.mark.parametrize(
