@@ -333,6 +333,7 @@ def without_rabbitmq(*command: str) -> list[str]:
             done
         done
         if [ -d /usr/lib/rabbitmq ]; then mount -t tmpfs none /usr/lib/rabbitmq; fi
+        unset LAB_RABBITMQ_SERVER
         exec "$@"
     """
     return ["unshare", "--mount", "sh", "-ec", hide, "sh", *command]
