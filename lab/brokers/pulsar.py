@@ -221,12 +221,18 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
 def insist(settings: Mapping[str, str], path: str) -> None:
     """Delete until it is gone. Raises Refused."""
     deadline = time.monotonic() + DELETE_SECONDS
+    missing = False
     while True:
         try:
             return admin(settings, "DELETE", path)
         except Refused as error:
             if error.status == GONE:
-                return None
+                if missing:
+                    return None
+                # Also said of a topic in it that has just gone: believed the next time.
+                missing = True
+                continue
+            missing = False
             # Somebody connects, or is just being disconnected.
             if time.monotonic() > deadline:
                 raise
