@@ -157,6 +157,9 @@ class Broker:
     delete_settled: Callable[[Mapping[str, str], Iterable[Thing]], None] | None = None
     """As ``delete``, and waits until the broker has also forgotten who had taken what;
     for one that would apply it to new messages. Raises Unavailable."""
+    counts_at_once: bool = False
+    """Whether a connection ends before its consumers do, and ``contents`` knows at once
+    when they have."""
     page_needs_docker: bool = False  # whether only the container has the page
     tool: Process | None = None
     """Its own command-line tool, to which arguments are added."""

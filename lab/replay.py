@@ -18,6 +18,8 @@ from typing import Protocol
 import pexpect
 import psutil
 
+from lab.broker import Unavailable
+from lab.brokers import BROKERS
 from lab.walkthrough import Command, Group, Tab, Walkthrough
 
 # How long nothing may happen while something is still awaited, in seconds. The longest
@@ -30,6 +32,8 @@ END_SECONDS = 10
 # for a task.
 QUIET_SECONDS = 2
 POLL_SECONDS = 0.05
+# How long a broker may take to notice that a script was killed, in seconds.
+NOTICE_SECONDS = 10
 
 # Wide enough that no line of a script is broken.
 TERMINAL = (50, 500)
@@ -268,6 +272,8 @@ class Replay:
         view: View | None = None,
     ):
         self.walkthrough = walkthrough
+        self.broker = BROKERS.get(walkthrough.folder.name)
+        self.settings = {**os.environ, **(environment or {})}
         self.tabs = {
             tab.name: RunningTab(
                 tab, str(walkthrough.folder), environment or {}, view or Silent()
@@ -275,6 +281,8 @@ class Replay:
             for tab in walkthrough.tabs
         }
         self.interrupted = False
+        self.consumers_left: int | None = None  # when the broker has noticed a death
+        self.patient_until = 0.0  # for that
 
     def interrupt(self, *_) -> None:
         """End the replay soon, with KeyboardInterrupt: a handler for SIGINT.
@@ -320,6 +328,8 @@ class Replay:
         """Send the next key, start the next script; False if nothing is due."""
         for tab in self.tabs.values():
             if self.key_is_due(tab):
+                if tab.keys[0][1] == "^KILL" and tab.command.goes_on:
+                    self.await_a_consumer_less()
                 tab.press_next()
                 return True
         if self.is_death_unnoticed():
@@ -342,7 +352,25 @@ class Replay:
             if is_open(tab.ports):
                 return True
             tab.ports.clear()
-        return False
+        if self.consumers_left is not None:
+            count = self.count_consumers()
+            if count is None or count <= self.consumers_left:
+                self.consumers_left = None
+        return self.consumers_left is not None and time.monotonic() < self.patient_until
+
+    def await_a_consumer_less(self) -> None:
+        """Before the next script starts; where the broker counts them at once."""
+        if count := self.count_consumers():
+            self.consumers_left = count - 1
+            self.patient_until = time.monotonic() + NOTICE_SECONDS
+
+    def count_consumers(self) -> int | None:
+        """None where the broker does not say, or too late to be of use."""
+        if self.broker and self.broker.counts_at_once:
+            with suppress(Unavailable):
+                contents = self.broker.contents(self.broker.settings(self.settings))
+                return sum(each.consumers or 0 for each in contents)
+        return None
 
     def key_is_due(self, tab: RunningTab) -> bool:
         """Whether the lines above the tab's next key have appeared.

@@ -345,5 +345,6 @@ ACTIVEMQ = Broker(
         "browse": q("reviews"),
     },
     delete=delete,
+    counts_at_once=True,
     page_needs_docker=True,  # the jars have the port and Jolokia, no console
 )

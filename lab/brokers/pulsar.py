@@ -221,22 +221,28 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
 def insist(settings: Mapping[str, str], path: str) -> None:
     """Delete until it is gone. Raises Refused."""
     deadline = time.monotonic() + DELETE_SECONDS
-    missing = False
     while True:
         try:
             return admin(settings, "DELETE", path)
         except Refused as error:
-            if error.status == GONE:
-                if missing:
-                    return None
-                # Also said of a topic in it that has just gone: believed the next time.
-                missing = True
-                continue
-            missing = False
+            # Of a namespace it is also said where one of its topics has just gone.
+            if error.status == GONE and not is_listed(settings, path):
+                return None
             # Somebody connects, or is just being disconnected.
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
+
+
+def is_listed(settings: Mapping[str, str], path: str) -> bool:
+    """Whether Pulsar still has the tenant or namespace of this path."""
+    kind, *names = path.partition("?")[0].split("/")
+    match kind, names:
+        case "tenants", [tenant]:
+            return tenant in admin(settings, "GET", "tenants")
+        case "namespaces", [tenant, _]:
+            return "/".join(names) in admin(settings, "GET", f"namespaces/{tenant}")
+    return False
 
 
 def topics(*names: str) -> tuple[Thing, ...]:
