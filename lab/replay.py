@@ -365,11 +365,14 @@ class Replay:
             self.patient_until = time.monotonic() + NOTICE_SECONDS
 
     def count_consumers(self) -> int | None:
-        """None where the broker does not say, or too late to be of use."""
-        if self.broker and self.broker.counts_at_once:
-            with suppress(Unavailable):
-                contents = self.broker.contents(self.broker.settings(self.settings))
-                return sum(each.consumers or 0 for each in contents)
+        """Those of the pattern; None where the broker does not say, or too late."""
+        if self.broker is None or not self.broker.counts_at_once:
+            return None
+        pattern = self.broker.pattern(self.walkthrough.name.partition("/")[2])
+        things = self.broker.creates[pattern]
+        with suppress(Unavailable):
+            contents = self.broker.contents(self.broker.settings(self.settings))
+            return sum(each.consumers or 0 for each in contents if each.thing in things)
         return None
 
     def key_is_due(self, tab: RunningTab) -> bool:

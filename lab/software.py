@@ -70,7 +70,7 @@ class SystemProgram:
 
     def cure(self) -> str | None:
         """As ``Software.cure``."""
-        return None if can_install() or self.find() else self.command()
+        return None if self.find() or can_install() else self.command()
 
     def command(self) -> str:
         """What installs the program, by a package manager that is there."""

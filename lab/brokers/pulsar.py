@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.error import HTTPError
 
@@ -241,7 +242,8 @@ def is_listed(settings: Mapping[str, str], path: str) -> bool:
         case "tenants", [tenant]:
             return tenant in admin(settings, "GET", "tenants")
         case "namespaces", [tenant, _]:
-            return "/".join(names) in admin(settings, "GET", f"namespaces/{tenant}")
+            with suppress(Refused):  # the tenant is gone as well
+                return "/".join(names) in admin(settings, "GET", f"namespaces/{tenant}")
     return False
 
 
