@@ -135,8 +135,8 @@ def java(
     common = (
         heap,
         "-XX:+UseSerialGC",  # a small collector
-        # The quick one of Java's two compilers: a start takes a third less processor
-        # time, and what the tutorial does is over before the other one would pay.
+        # The quick one of Java's two compilers: what the tutorial does is over before
+        # the other one would pay, and a start is cheaper without it.
         "-XX:TieredStopAtLevel=1",
         "-Djava.io.tmpdir=$home",  # for libraries that it unpacks at each start
         # IPv4 sockets: others show 127.0.0.1 in its IPv6 form.

@@ -9,6 +9,7 @@ import pytest
 
 from tests.parameters import endings, every_broker, path_of
 from tests.support import (
+    PROMISED_SECONDS,
     SCRIPTS,
     Tab,
     finish,
@@ -21,6 +22,7 @@ from tests.support import (
 NOTICED_SECONDS = 10
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("each", "ending"), endings(SCRIPTS))
 def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen, record):
     """A frozen broker holds every script, also those that end by themselves."""
@@ -28,13 +30,15 @@ def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen, re
     frozen(broker.instance)
     with Tab(each.path, environment=broker.environment) as tab:
         wait_until(lambda: broker.is_connected(tab.child.pid))
+        asked = time.monotonic()
         if ending == signal.SIGINT:
             tab.press_ctrl_c()
             assert tab.end() == (0, None, [])
         else:
             tab.child.kill(ending)
             assert tab.end() == (None, ending, [])
-    record("faults", "frozen", each.broker, "it ends")
+    assert time.monotonic() - asked < PROMISED_SECONDS
+    record("faults", "frozen", each.broker, "it ends within ten seconds")
 
 
 @pytest.mark.timeout(300)

@@ -439,6 +439,7 @@ def test_a_reset_leaves_no_reminder_for_the_next_run(rocketmq):
 # Transactions
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_an_open_transaction_is_asked_about_so_often_and_then_put_aside(new_broker):
     """With 2 for transactionCheckMax: its default, 15, would take 76 seconds."""
@@ -472,9 +473,9 @@ def test_an_open_transaction_is_asked_about_so_often_and_then_put_aside(new_brok
         wait_until(is_put_aside, 60)
     first, second = asked
     # It is looked for each 5 seconds, and asked about when it is 6 seconds old.
-    assert first >= 6
+    assert 6 <= first < 15
     assert second >= 11
-    assert second - first > 4
+    assert 4 < second - first < 10
 
 
 # RPC

@@ -260,6 +260,7 @@ def test_reset_forgets_what_a_killed_player_had(rocketmq):
     assert (message.body, message.delivery_attempt) == (b"a track", 1)
 
 
+@pytest.mark.alone
 def test_a_reset_waits_for_its_own_notes_and_for_nobody_else(new_broker, monkeypatch):
     """What a consumer has hidden for long is its own affair, as long as it is there.
 
@@ -280,7 +281,7 @@ def test_a_reset_waits_for_its_own_notes_and_for_nobody_else(new_broker, monkeyp
         wait_until(lambda: receive(consumer, seconds=40))
         began = time.monotonic()
         ROCKETMQ.clear(rocketmq.settings, ROCKETMQ.creates["work-queue"])
-        assert time.monotonic() - began > 2
+        assert 2 < time.monotonic() - began < 15
     wait_until(lambda: not is_online())
     with pytest.raises(Unavailable, match="after 4 seconds RocketMQ still has notes"):
         ROCKETMQ.clear(rocketmq.settings, ROCKETMQ.creates["work-queue"])
