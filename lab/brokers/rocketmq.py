@@ -345,7 +345,7 @@ def wait_for_notes(connection: Remoting) -> None:
                 busy = now
             elif now - busy > PASSED_ON_SECONDS:
                 return
-            time.sleep(0.2)
+            time.sleep(0.5)
         _, groups = names(connection)
         if any(group_content(connection, group).consumers for group in groups):
             return
@@ -362,15 +362,16 @@ def has_notes(connection: Remoting) -> bool:
     The count by topic is wrong for ever when RocketMQ was killed with notes in it; the
     number of all that waits is right. What is not a note is a delayed message.
     """
+    counted = timed(connection)
+    notes = [counted.pop(name) for name in list(counted) if name.startswith(TAKEN)]
+    if any(at > time.time() - ACT_SECONDS for _, at in notes):
+        return True
+    # Asked last: RocketMQ goes through a week of seconds, one by one, to answer.
     info = connection.ask(RUNTIME_INFO).json()["table"]
     if info["dispatchBehindBytes"] != "0" or info["timerOffsetBehind"] != "0":
         return True  # just written, not yet counted
-    counted = timed(connection)
-    notes = [counted.pop(name) for name in list(counted) if name.startswith(TAKEN)]
     delayed = sum(count for count, _ in counted.values())
-    return int(info["timerCongestNum"]) > delayed or any(
-        at > time.time() - ACT_SECONDS for _, at in notes
-    )
+    return int(info["timerCongestNum"]) > delayed
 
 
 def topics(*names: str) -> tuple[Thing, ...]:
