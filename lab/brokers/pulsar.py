@@ -6,9 +6,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 
 from lab import web
@@ -32,6 +32,7 @@ TIMEOUT = 4  # seconds
 ADMIN_TIMEOUT = 15  # its first answers after a start take seconds on a busy machine
 # Until what somebody still uses, or has just stopped using, can be deleted.
 DELETE_SECONDS = 10
+POLL_SECONDS = 0.1
 STORAGE_SECONDS = 6  # so long a start must have been able to store
 GONE = 404
 OWN_TENANT = "pulsar"  # its system's
@@ -142,22 +143,37 @@ def check_storage(settings: Mapping[str, str]) -> None:
         time.sleep(0.2)
 
 
-def topics_by_namespace(settings: Mapping[str, str]) -> dict[str, dict[str, bool]]:
-    """Each namespace's topics, and whether a topic is partitioned; not its own."""
-    found: dict[str, dict[str, bool]] = {}
+class Topics(NamedTuple):
+    """A namespace's, but for Pulsar's own."""
+
+    partitioned: list[str]
+    others: list[str]  # also what is left of one that was partitioned
+
+
+def topics_by_namespace(settings: Mapping[str, str]) -> dict[str, Topics]:
+    found: dict[str, Topics] = {}
     for tenant in admin(settings, "GET", "tenants"):
         if tenant == OWN_TENANT:
             continue
         for namespace in admin(settings, "GET", f"namespaces/{tenant}"):
-            split = admin(settings, "GET", f"persistent/{namespace}/partitioned")
+            # In this order: of one that is just made, no partition stands alone.
             whole = admin(settings, "GET", f"persistent/{namespace}")
-            names = {path.rpartition("/")[2]: True for path in split}
-            for path in whole:
-                name = path.rpartition("/")[2]
-                if not name.startswith("__"):
-                    names.setdefault(name.partition("-partition-")[0], False)
-            found[namespace] = names
+            split = admin(settings, "GET", f"persistent/{namespace}/partitioned")
+            names, partitioned = (
+                [path.rpartition("/")[2] for path in paths] for paths in (whole, split)
+            )
+            others = [
+                name
+                for name in names
+                if not name.startswith("__") and name_of(name) not in partitioned
+            ]
+            found[namespace] = Topics(partitioned, others)
     return found
+
+
+def name_of(topic: str) -> str:
+    """Without the number of its partition."""
+    return topic.partition("-partition-")[0]
 
 
 def contents(settings: Mapping[str, str]) -> list[Content]:
@@ -167,8 +183,9 @@ def contents(settings: Mapping[str, str]) -> list[Content]:
     """
     return [
         content
-        for namespace, names in topics_by_namespace(settings).items()
-        for name, split in names.items()
+        for namespace, topics in topics_by_namespace(settings).items()
+        for names, split in zip(topics, (True, False), strict=True)
+        for name in names
         for content in contents_of(settings, namespace, name, split)
     ]
 
@@ -206,17 +223,37 @@ def delete(settings: Mapping[str, str], things: Iterable[Thing]) -> None:
     wanted = {kind: set() for kind in ("topic", "subscription", "namespace", "tenant")}
     for thing in things:
         wanted[thing.kind].add(thing.name)
-    there = topics_by_namespace(settings)
-    for namespace, names in there.items():
-        for name, split in names.items():
-            path = f"persistent/{namespace}/{name}"
-            if short(namespace, name) in wanted["topic"]:
-                partitions = "/partitions" if split else ""
-                insist(settings, f"{path}{partitions}?force=true")
+    deadline = time.monotonic() + DELETE_SECONDS
+    deleted: set[str] = set()  # each once: who uses it may make it anew
+    while True:
+        # Looked for each time: one that has just got partitions has another path.
+        there = topics_by_namespace(settings)
+        paths = topic_paths(there, wanted["topic"])
+        if paths.keys() <= deleted:
+            break
+        for name in paths.keys() - deleted:
+            try:
+                admin(settings, "DELETE", paths[name])
+                deleted.add(name)
+            except Refused:  # gone; or somebody connects, or is just being disconnected
+                if time.monotonic() > deadline:
+                    raise
+        time.sleep(POLL_SECONDS)
     for namespace in wanted["namespace"] & there.keys():
         insist(settings, f"namespaces/{namespace}?force=true")
     for tenant in wanted["tenant"]:  # also one without a namespace
         insist(settings, f"tenants/{tenant}?force=true")
+
+
+def topic_paths(there: Mapping[str, Topics], wanted: Set[str]) -> dict[str, str]:
+    """Where those that are there are deleted, by their names."""
+    return {
+        f"{namespace}/{name}": f"persistent/{namespace}/{name}{rest}?force=true"
+        for namespace, topics in there.items()
+        for names, rest in zip(topics, ("/partitions", ""), strict=True)
+        for name in names
+        if wanted & {short(namespace, name), short(namespace, name_of(name))}
+    }
 
 
 def insist(settings: Mapping[str, str], path: str) -> None:
@@ -232,7 +269,7 @@ def insist(settings: Mapping[str, str], path: str) -> None:
             # Somebody connects, or is just being disconnected.
             if time.monotonic() > deadline:
                 raise
-        time.sleep(0.1)
+        time.sleep(POLL_SECONDS)
 
 
 def is_listed(settings: Mapping[str, str], path: str) -> bool:

@@ -401,9 +401,13 @@ HOMES = {"ROCKETMQ_HOME": "$home", "RMQ_PROXY_HOME": "$home"}
 
 
 def program(
-    heap: str, main_class: str, *arguments: str, after: str | None = None
+    heap: str,
+    main_class: str,
+    *arguments: str,
+    more: Iterable[str] = (),
+    after: str | None = None,
 ) -> Process:
-    command = java(heap, main_class, *arguments, options=OPTIONS).command
+    command = java(heap, main_class, *arguments, options=(*OPTIONS, *more)).command
     return Process(command, HOMES, after)
 
 
@@ -436,6 +440,8 @@ ROCKETMQ = Broker(
             "org.apache.rocketmq.proxy.ProxyStartup",
             *("-pm", "local", "-n", "127.0.0.1:$ROCKETMQ_NAMESRV_PORT"),
             *("-bc", "broker.conf", "-pc", "rmq-proxy.json"),
+            # Both compilers: it goes through 39 MB of its timer again and again.
+            more=["-XX:TieredStopAtLevel=4"],
             # Else the broker might look for it too early, and again after 10 seconds.
             after="ROCKETMQ_NAMESRV_PORT",
         ),

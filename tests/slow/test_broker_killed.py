@@ -13,6 +13,7 @@ from tests.parameters import every_broker, path_of, scripts_of
 from tests.rows import ROWS
 from tests.support import (
     PATIENCE,
+    Ended,
     Tab,
     check_one_line,
     each_of,
@@ -57,59 +58,67 @@ def test_a_broker_that_dies_is_one_line(name, new_broker, record):
     )
 
 
-@every_broker
-@pytest.mark.parametrize("end", ["stop", "kill"])
-def test_tasks_survive_the_end_of_the_broker(end, name, new_broker):
-    broker = new_broker(name)
-    sent = run(path_of(name, "producer"), environment=broker.environment)
-    assert sent.status == 0, sent
-    getattr(broker.instance, end)()
-    broker.instance.start(Report())
-    missing = {line.replace("Sent", "Finished") for line in sent.out}
-    with Tab(path_of(name, "consumer"), environment=broker.environment) as worker:
-        while missing:
-            line = worker.line()
-            assert line
-            missing.discard(line)
-
-
-def kill_at_work(broker) -> None:
-    """SIGKILL the broker as soon as it has the first payment, and without delay.
-
-    All payments are sent within a third of a second: there is no time to look for the
-    broker's processes, or to open a connection.
-    """
-    processes = broker.instance.processes()
-    # The connection ends with the broker, whatever that is called by its client.
-    with suppress(Exception), broker.row.count_payments(broker.settings) as count:
-        deadline = time.monotonic() + PATIENCE
-        while not count() and time.monotonic() < deadline:
-            pass
-        each_of(processes, psutil.Process.kill)
-    broker.instance.kill()
-
-
 def payments_stored(broker) -> int:
     with broker.row.count_payments(broker.settings) as count:
         return count()
 
 
+@pytest.mark.timeout(300)
 @every_broker
-def test_confirmed_messages_survive_the_death_of_the_broker(name, new_broker):
+def test_what_is_stored_survives_the_end_of_the_broker(name, new_broker):
+    """Tasks, and payments whose producers have said that they are confirmed."""
     broker = new_broker(name)
-    payments = broker.row.payments
+    environment = broker.environment
     asynchronous = path_of(name, "confirms_async_producer")
-    for command in (
-        [path_of(name, "confirms_producer")],
-        [asynchronous, "100"],
-        [asynchronous],
-    ):
-        ended = finish(start(*command, environment=broker.environment), 60)
-        assert ended.status == 0
-        assert ended.out[0].startswith(f"Confirmed {payments} payments")
+    expected = 0
+    for end in (broker.instance.stop, broker.instance.kill):
+        sent = run(path_of(name, "producer"), environment=environment)
+        assert sent.status == 0, sent
+        for command in (
+            [path_of(name, "confirms_producer")],
+            [asynchronous, "100"],
+            [asynchronous],
+        ):
+            ended = finish(start(*command, environment=environment), 60)
+            assert ended.status == 0, ended
+            assert ended.out[0].startswith(f"Confirmed {broker.row.payments} payments")
+            expected += broker.row.payments
+        end()
+        broker.instance.start(Report())
+        assert payments_stored(broker) == expected
+        missing = {line.replace("Sent", "Finished") for line in sent.out}
+        with Tab(path_of(name, "consumer"), environment=environment) as worker:
+            while missing:
+                line = worker.line()
+                assert line
+                missing.discard(line)
+            worker.press_ctrl_c()
+            worker.end()
+
+
+def forget_payments(broker) -> None:
+    """Delete what is stored of them."""
+    kind = broker.row.broker
+    kind.delete(broker.settings, kind.creates["confirms"])
+    kind.run_setup(broker.settings)
+
+
+def killed_at_work(broker, path: Path, *arguments: str) -> Ended:
+    """What a producer of payments says whose broker dies when it has the first one.
+
+    All payments may be sent within a fifth of a second: there is no time to look for
+    the broker's processes, or to open a connection.
+    """
+    processes = broker.instance.processes()
+    # The connection ends with the broker, whatever that is called by its client.
+    with suppress(Exception), broker.row.count_payments(broker.settings) as count:
+        producer = start(path, *arguments, environment=broker.environment)
+        deadline = time.monotonic() + PATIENCE
+        while not count() and time.monotonic() < deadline:
+            pass
+        each_of(processes, psutil.Process.kill)
     broker.instance.kill()
-    broker.instance.start(Report())
-    assert payments_stored(broker) == 3 * payments
+    return finish(producer)
 
 
 def ten_times(path: Path, payments: int, folder: Path) -> tuple[Path, int]:
@@ -126,41 +135,41 @@ def ten_times(path: Path, payments: int, folder: Path) -> tuple[Path, int]:
     return more, payments * 10
 
 
+@pytest.mark.timeout(400)
 @every_broker
-@pytest.mark.parametrize("window", ["1", "100", ""])
-def test_the_number_of_unconfirmed_messages_is_true(window, name, new_broker, tmp_path):
-    """The broker dies in mid-run: what was confirmed is there, and little else."""
-    path, payments = path_of(name, "confirms_async_producer"), ROWS[name].payments
-    for _ in range(TRIES):
-        broker = new_broker(name)
-        producer = start(path, window, environment=broker.environment)
-        kill_at_work(broker)
-        ended = finish(producer, 10)
-        if ended.status:
-            break
-        # It was done before the broker died.
-        path, payments = ten_times(path, payments, tmp_path)
-    assert ended.status == 1
-    (line,) = ended.error
-    assert f"python -m lab status {name}" in line
-    (count,) = ended.out
-    unconfirmed = int(count.removesuffix(f" of {payments} payments are not confirmed"))
-    assert 0 < unconfirmed <= payments
-    broker.instance.start(Report())
-    confirmed = payments - unconfirmed
-    on_their_way = int(window or payments)
-    assert confirmed <= payments_stored(broker) <= confirmed + on_their_way
-
-
-@every_broker
-def test_a_producer_that_waits_for_each_confirm_notices_the_end(name, new_broker):
+def test_a_producer_knows_what_is_confirmed_when_the_broker_dies(
+    name, new_broker, tmp_path
+):
+    """What was confirmed is there, and little else; its window says how little."""
     broker = new_broker(name)
-    path = path_of(name, "confirms_producer")
-    producer = start(path, environment=broker.environment)
-    kill_at_work(broker)
-    ended = finish(producer, 10)
-    assert ended.status == 1
-    assert ended.out == []
+    for window in ("1", "100", ""):
+        path, payments = path_of(name, "confirms_async_producer"), ROWS[name].payments
+        if not window:  # over in no time
+            path, payments = ten_times(path, payments, tmp_path)
+        for _ in range(TRIES):
+            ended = killed_at_work(broker, path, window)
+            broker.instance.start(Report())
+            if ended.status:
+                break
+            # It was done before the broker died.
+            forget_payments(broker)
+            path, payments = ten_times(path, payments, tmp_path)
+        assert ended.status == 1, window
+        (line,) = ended.error
+        assert f"python -m lab status {name}" in line
+        (count,) = ended.out
+        found = count.removesuffix(f" of {payments} payments are not confirmed")
+        unconfirmed = int(found)
+        assert 0 < unconfirmed <= payments, window
+        confirmed = payments - unconfirmed
+        on_their_way = int(window or payments)
+        stored = payments_stored(broker)
+        assert confirmed <= stored <= confirmed + on_their_way, window
+        forget_payments(broker)
+
+    # One that waits for each confirm has nothing to count.
+    ended = killed_at_work(broker, path_of(name, "confirms_producer"))
+    assert (ended.status, ended.out) == (1, [])
     (line,) = ended.error
     assert f"python -m lab status {name}" in line
 

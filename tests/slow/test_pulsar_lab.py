@@ -6,7 +6,7 @@ import pulsar
 import pytest
 
 from lab.broker import Thing, Unavailable
-from lab.brokers.pulsar import admin, contents, delete
+from lab.brokers.pulsar import admin, contents, delete, topics_by_namespace
 from tests.rows.pulsar import PATIENT, connected, publish, things
 from tests.support import Tab, lab, run, script, wait_until
 
@@ -141,6 +141,23 @@ def test_a_partitioned_topic_is_deleted(broker):
     delete(broker.settings, [Thing("topic", "plays")])
     assert things(broker.settings) == {Thing("topic", "other")}
     assert admin(broker.settings, "GET", "persistent/public/default/partitioned") == []
+
+
+def test_a_topic_that_has_just_got_partitions_is_deleted(broker, monkeypatch):
+    """Between the look for it and its deletion."""
+    path = "persistent/public/default/plays"
+
+    def looked(settings):
+        there = topics_by_namespace(settings)
+        monkeypatch.undo()
+        admin(settings, "DELETE", path)
+        admin(settings, "PUT", f"{path}/partitions", 1)
+        return there
+
+    admin(broker.settings, "PUT", path)
+    monkeypatch.setattr("lab.brokers.pulsar.topics_by_namespace", looked)
+    delete(broker.settings, [Thing("topic", "plays")])
+    assert things(broker.settings) == set()
 
 
 def test_a_topic_with_a_consumer_is_deleted(broker):
