@@ -17,7 +17,7 @@ RUN := $(VENV)/bin/python
 PARALLEL := -n 6 --dist loadgroup --no-loadscope-reorder
 # Those with brokers of their own: who is done takes over from those who are not. Each
 # begins with another part of the tests, and so mostly with another broker.
-SLOW := -n 6 --dist worksteal tests/slow
+SLOW := -n 4 --dist worksteal tests/slow
 # Those that assert an upper limit in seconds.
 ALONE := tests/slow -m alone
 

@@ -34,15 +34,16 @@ def current(start_broker) -> Callable[[str], Live]:
 def live(current) -> Callable[[str], Live]:
     """The same, with nothing left on the broker by the test before.
 
-    With ``settled``, nothing that one of its consumers had taken comes back either;
-    that may take a while.
+    A ``pattern`` is for tests of one script only: that nothing of this one is left is
+    enough for them. With ``settled``, nothing that one of its consumers had taken comes
+    back either; that may take a while.
     """
 
-    def get(name: str, *, settled: bool = False) -> Live:
+    def get(name: str, pattern: str = "", *, settled: bool = False) -> Live:
         broker = current(name)
         kind = broker.row.broker
         remove = kind.clear if settled else kind.delete
-        remove(broker.settings, kind.all_things())
+        remove(broker.settings, kind.creates.get(pattern) or kind.all_things())
         kind.run_setup(broker.settings)
         return broker
 

@@ -4,7 +4,7 @@ import shutil
 
 import pexpect
 
-from tests.parameters import every_script
+from tests.parameters import every_script, pattern_of
 from tests.support import Tab
 
 # They subscribe to several topics, and each of two may be the first at some of them.
@@ -35,7 +35,7 @@ def first_line(tab: Tab, each) -> str:
 @every_script
 def test_a_copy_works_alone_and_twice_at_once(each, live, tmp_path, record):
     """In a folder with a blank in its name, with nothing but its libraries."""
-    broker = live(each.broker)
+    broker = live(each.broker, pattern_of(each.name))
     folder = tmp_path / "my project"
     folder.mkdir()
     copied = shutil.copy(each.path, folder)

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.parameters import WAITING, endings
+from tests.parameters import WAITING, endings, pattern_of
 from tests.support import Tab, wait_until
 
 # A script's lines right behind its ready line, where nobody has sent anything: what a
@@ -18,7 +18,7 @@ MORE_LINES_AT_START = {
 @pytest.mark.parametrize(("each", "ending"), endings(WAITING))
 def test_its_end_leaves_nothing_temporary(each, ending, live, record):
     """Ctrl-C ends it silently, SIGTERM at once."""
-    broker = live(each.broker)
+    broker = live(each.broker, pattern_of(each.name))
     durable = set(broker.row.broker.all_things())
     with Tab(each.path, environment=broker.environment) as tab:
         assert "Press Ctrl-C to stop." in tab.line()

@@ -24,9 +24,11 @@ NOTICED_SECONDS = 10
 
 @pytest.mark.alone
 @pytest.mark.parametrize(("each", "ending"), endings(SCRIPTS))
-def test_its_end_while_the_broker_does_not_answer(each, ending, live, frozen, record):
+def test_its_end_while_the_broker_does_not_answer(
+    each, ending, current, frozen, record
+):
     """A frozen broker holds every script, also those that end by themselves."""
-    broker = live(each.broker)
+    broker = current(each.broker)
     frozen(broker.instance)
     with Tab(each.path, environment=broker.environment) as tab:
         wait_until(lambda: broker.is_connected(tab.child.pid))
