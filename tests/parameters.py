@@ -49,13 +49,20 @@ def every(attribute: str, label, where=lambda entry: True) -> dict:
                 row.broker.name,
                 entry,
                 id=f"{row.broker.name}-{label(entry)}",
-                marks=group_of_script(entry) if hasattr(entry, "script") else (),
+                marks=marks_of(entry),
             )
             for row in ROWS.values()
             for entry in getattr(row, attribute)
             if where(entry)
         ]
     }
+
+
+def marks_of(entry) -> list[pytest.MarkDecorator]:
+    marks = [group_of_script(entry)] if hasattr(entry, "script") else []
+    if getattr(entry, "is_hasty", False):
+        marks.append(pytest.mark.alone)
+    return marks
 
 
 def scripts_of(name: str) -> list[Script]:

@@ -300,13 +300,17 @@ RABBITMQ = Row(
             "Downloading {body}, attempt 1",
         ),
         Heard(
-            "rabbitmq_long_task_consumer.py", publish("", "albums"), "Encoding {body}"
+            "rabbitmq_long_task_consumer.py",
+            publish("", "albums"),
+            "Encoding {body}",
+            is_hasty=True,
         ),
         Heard(
             "rabbitmq_long_task_naive_consumer.py",
             publish("", "albums"),
             "Encoding {body}",
             takes_the_next=False,
+            is_hasty=True,
         ),
         Heard(
             "rabbitmq_confirms_consumer.py",

@@ -28,6 +28,7 @@ class Heard(NamedTuple):
     send: Callable[[Settings, bytes], None]  # publish this body to it
     line: str  # what it prints first: {body} for the body, * for anything
     takes_the_next: bool = True  # whether it lives to print the message after that
+    is_hasty: bool = False  # whether two seconds without a processor may end it
 
 
 class Usage(NamedTuple):
