@@ -1,7 +1,9 @@
 """A broker that tests use: their own, or one that was there before them."""
 
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,16 @@ from lab.local import Instance, free_ports
 from tests.parameters import path_of
 from tests.rows import ROWS
 from tests.rows.row import Row
-from tests.support import PATIENCE, Tab, run, wait_until
+from tests.support import (
+    PATIENCE,
+    Ended,
+    Tab,
+    each_of,
+    finish,
+    run,
+    start,
+    wait_until,
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,26 @@ class Live:
             return ended.status == 0
 
         wait_until(answers, 2 * PATIENCE)
+
+    def die_at_work(self, path: Path, *arguments: str) -> tuple[Ended, float]:
+        """SIGKILL it when it has a producer's first payment.
+
+        Returns what the producer has said, and how many seconds later it ended. All
+        payments may be sent within a fifth of a second: there is no time to look for
+        processes, or to open a connection.
+        """
+        processes = self.instance.processes()
+        # The connection ends with the broker, whatever that is called by its client.
+        with suppress(Exception), self.row.count_payments(self.settings) as count:
+            producer = start(path, *arguments, environment=self.environment)
+            deadline = time.monotonic() + PATIENCE
+            while not count() and time.monotonic() < deadline:
+                pass
+            each_of(processes, psutil.Process.kill)
+        killed = time.monotonic()
+        self.instance.kill()
+        ended = finish(producer)
+        return ended, time.monotonic() - killed
 
 
 def told(error: Exception, broker: Live) -> str:

@@ -2,7 +2,6 @@
 
 import re
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,7 +12,6 @@ from tests.parameters import every_broker, path_of, scripts_of
 from tests.rows import ROWS
 from tests.support import (
     PATIENCE,
-    Ended,
     Tab,
     check_one_line,
     each_of,
@@ -103,24 +101,6 @@ def forget_payments(broker) -> None:
     kind.run_setup(broker.settings)
 
 
-def killed_at_work(broker, path: Path, *arguments: str) -> Ended:
-    """What a producer of payments says whose broker dies when it has the first one.
-
-    All payments may be sent within a fifth of a second: there is no time to look for
-    the broker's processes, or to open a connection.
-    """
-    processes = broker.instance.processes()
-    # The connection ends with the broker, whatever that is called by its client.
-    with suppress(Exception), broker.row.count_payments(broker.settings) as count:
-        producer = start(path, *arguments, environment=broker.environment)
-        deadline = time.monotonic() + PATIENCE
-        while not count() and time.monotonic() < deadline:
-            pass
-        each_of(processes, psutil.Process.kill)
-    broker.instance.kill()
-    return finish(producer)
-
-
 def ten_times(path: Path, payments: int, folder: Path) -> tuple[Path, int]:
     """A copy of the script that sends ten times as many payments, and their number."""
     more = folder / f"{payments * 10}_payments.py"
@@ -147,7 +127,7 @@ def test_a_producer_knows_what_is_confirmed_when_the_broker_dies(
         if not window:  # over in no time
             path, payments = ten_times(path, payments, tmp_path)
         for _ in range(TRIES):
-            ended = killed_at_work(broker, path, window)
+            ended, _ = broker.die_at_work(path, window)
             broker.instance.start(Report())
             if ended.status:
                 break
@@ -168,7 +148,7 @@ def test_a_producer_knows_what_is_confirmed_when_the_broker_dies(
         forget_payments(broker)
 
     # One that waits for each confirm has nothing to count.
-    ended = killed_at_work(broker, path_of(name, "confirms_producer"))
+    ended, _ = broker.die_at_work(path_of(name, "confirms_producer"))
     assert (ended.status, ended.out) == (1, [])
     (line,) = ended.error
     assert f"python -m lab status {name}" in line

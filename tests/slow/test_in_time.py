@@ -63,3 +63,11 @@ def test_the_task_of_a_killed_worker_is_elsewhere(name, live, record):
         "goes to another worker",
         f"after {seconds:.1f} s",
     )
+
+
+@every_broker
+def test_a_producer_whose_broker_dies_ends(name, new_broker):
+    path = path_of(name, "confirms_async_producer")
+    ended, seconds = new_broker(name).die_at_work(path, "1")
+    assert ended.status == 1
+    assert seconds < PROMISED_SECONDS
