@@ -61,7 +61,7 @@ def payments_stored(broker) -> int:
         return count()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 @every_broker
 def test_what_is_stored_survives_the_end_of_the_broker(name, new_broker):
     """Tasks, and payments whose producers have said that they are confirmed."""
