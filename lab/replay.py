@@ -281,6 +281,7 @@ class Replay:
             for tab in walkthrough.tabs
         }
         self.interrupted = False
+        self.waits_for_broker = False  # to notice a death, as it was last asked
         self.consumers_left: int | None = None  # when the broker has noticed a death
         self.patient_until = 0.0  # for that
 
@@ -332,7 +333,8 @@ class Replay:
                     self.await_a_consumer_less()
                 tab.press_next()
                 return True
-        if self.is_death_unnoticed():
+        self.waits_for_broker = self.is_death_unnoticed()
+        if self.waits_for_broker:
             return False
         for tab in self.tabs.values():
             if not (tab.is_running or tab.is_last):
@@ -398,7 +400,7 @@ class Replay:
             for tab in self.tabs.values():
                 if tab.is_running:
                     selector.register(tab.child.child_fd, selectors.EVENT_READ, tab)
-            if not selector.get_map() and not self.is_death_unnoticed():
+            if not selector.get_map() and not self.waits_for_broker:
                 raise Difference(f"every script has ended\n{self.report()}")
             ready = [key.data for key, _ in selector.select(POLL_SECONDS)]
         news = [tab.read() for tab in ready]

@@ -207,6 +207,21 @@ def test_after_a_kill_the_next_script_waits_for_the_broker(play, tmp_path):
     assert written.exists()
 
 
+def test_a_death_that_is_noticed_between_two_looks(play, monkeypatch):
+    """No script runs then, and one is still to be started."""
+    asked: list[bool] = []
+
+    def is_unnoticed_once(replay: Replay) -> bool:
+        if replay.tabs["a"].stopped_by and not replay.running():
+            asked.append(not asked)
+            return asked[-1]
+        return False
+
+    monkeypatch.setattr(Replay, "is_death_unnoticed", is_unnoticed_once)
+    play(f"a\n$ python stubborn.py\n{READY}\n^KILL\n$ python say.py bye\nbye")
+    assert asked[:2] == [True, False]
+
+
 @pytest.mark.parametrize(
     "block",
     [
