@@ -70,4 +70,6 @@ def test_a_producer_whose_broker_dies_ends(name, new_broker):
     path = path_of(name, "confirms_async_producer")
     ended, seconds = new_broker(name).die_at_work(path, "1")
     assert ended.status == 1
+    (count,) = ended.out  # none where it was not at work yet
+    assert count.endswith(" payments are not confirmed")
     assert seconds < PROMISED_SECONDS
