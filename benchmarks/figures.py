@@ -112,8 +112,7 @@ def brokers_of_their_own(*names: str) -> Iterator[list[Measured]]:
         found = []
         for name in names:
             broker = BROKERS[name]
-            numbers = map(str, free_ports(len(broker.ports)))
-            ports = dict(zip(broker.default_ports, numbers, strict=True))
+            ports = free_ports(broker)
             environment = {**ports, **broker.addresses_on(ports), "LAB_HOME": home}
             instance = Instance(broker, Path(home).resolve() / name, environment)
             at_the_end.callback(instance.stop)

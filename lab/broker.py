@@ -50,6 +50,13 @@ class Port(NamedTuple):
 
     setting: str  # the name in .env and docker-compose.yml
     default: int
+    # Ports that the broker takes besides, counted from this one.
+    beside: tuple[int, ...] = ()
+
+    def taken(self, settings: Mapping[str, str]) -> list[int]:
+        """All that the broker takes with these settings; the one that is set first."""
+        number = int(settings[self.setting])
+        return [number, *(number + each for each in self.beside if number + each > 0)]
 
 
 class Endpoint(NamedTuple):

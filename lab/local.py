@@ -10,8 +10,8 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from lab.broker import (
@@ -40,6 +40,9 @@ INHERITED_PREFIXES = ("LC_", "LAB_")
 
 STOP_SECONDS = 30  # RabbitMQ writes its messages to disk first
 POLL_SECONDS = 0.2
+# A process that is killed loses its name and its variables at once, and its ports when
+# the system has cleared its memory.
+DYING_SECONDS = 5
 # Pulsar may forget its own bookie at a start after a SIGKILL, and for ever: it sees the
 # old registration end after the new one has begun. A clean stop leaves no old one.
 NO_STORAGE_SECONDS = 30
@@ -161,13 +164,7 @@ class Instance:
         """
         values = self.values(report)
         self.check_ports()
-        values |= dict(
-            zip(
-                self.broker.inner_ports,
-                map(str, free_ports(len(self.broker.inner_ports))),
-                strict=True,
-            )
-        )
+        values |= {name: str(free_port()) for name in self.broker.inner_ports}
         with self.writing():
             self.home.mkdir(parents=True, exist_ok=True)
             for name, text in self.broker.files.items():
@@ -285,13 +282,17 @@ class Instance:
 
     def check_ports(self) -> None:
         """Raises LabError when a port that the broker needs is taken."""
-        for setting in (port.setting for port in self.broker.ports):
-            number = int(self.settings[setting])
-            if is_taken(number):
-                raise LabError(
-                    f"port {number} is taken by {holder(number)}. "
-                    f"Stop it, or set {setting} in .env to a free port."
-                )
+        for port in self.broker.ports:
+            first, *beside = port.taken(self.settings)
+            for number in (first, *beside):
+                which = f"port {number}"
+                if number != first:
+                    which += f", which {self.broker.title} takes beside {first},"
+                if holder := wait_until_free(number):
+                    raise LabError(
+                        f"{which} is taken by {holder}. "
+                        f"Stop it, or set {port.setting} in .env to a free port."
+                    )
 
     def check_room(self) -> None:
         """Raises LabError when the disk with the broker's folder is nearly full."""
@@ -318,13 +319,18 @@ class Instance:
         self.reap()
         return bool(asked)
 
-    def kill(self) -> None:
-        """End all processes at once, as a power cut would."""
-        while processes := self.processes():
+    def kill(self, found: Iterable[psutil.Process] = ()) -> None:
+        """End all processes at once, as a power cut would.
+
+        Those that have been ``found`` are not looked for first, which takes a while.
+        """
+        processes = [*found] or self.processes()
+        while processes:
             for process in processes:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
             psutil.wait_procs(processes, timeout=STOP_SECONDS)
+            processes = self.processes()
         self.reap()
 
     def reap(self) -> None:
@@ -389,7 +395,19 @@ def loopback_interface() -> str:
     )
 
 
-def holder(port: int) -> str:
+def wait_until_free(port: int) -> str | None:
+    """Returns None, or who holds the port: of one without a name, after a while."""
+    deadline = time.monotonic() + DYING_SECONDS
+    while is_taken(port):
+        if holder := listener(port):
+            return holder
+        if time.monotonic() > deadline:
+            return "another program"
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def listener(port: int) -> str | None:
     """Who listens on the port, as far as the system tells: name and process id."""
     with suppress(psutil.Error):  # some systems show this to root only
         for connection in psutil.net_connections("tcp"):
@@ -399,36 +417,43 @@ def holder(port: int) -> str:
                 and connection.pid
             ):
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return "another program"
+    return None
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, and that no other lab gets while this one runs.
+def free_ports(broker: Broker) -> dict[str, str]:
+    """The broker's settings for ports, each as ``free_port`` finds it."""
+    return {port.setting: str(free_port(port.beside)) for port in broker.ports}
 
-    Between this and the moment when the broker listens, seconds pass. So the ports are
-    none that a system takes for outgoing connections, and each is claimed by a UDP
-    socket of the same number, which no broker wants. Raises LabError where there are
-    not so many.
+
+def free_port(beside: Iterable[int] = ()) -> int:
+    """A port that nobody listens on, and that no other lab gets while this one runs.
+
+    So are those ``beside`` it, counted from it. Between this and the moment when the
+    broker listens, seconds pass. So the ports are none that a system takes for outgoing
+    connections, and each is claimed by a UDP socket of the same number, which no broker
+    wants. Raises LabError where there is none.
     """
-    ports: list[int] = []
     for number in random.sample(PORTS, len(PORTS)):
-        if len(ports) == count:
-            break
-        claim = socket.socket(type=socket.SOCK_DGRAM)
-        try:
-            claim.bind(("127.0.0.1", number))
-            is_ours = not is_taken(number)
-        except OSError:
-            is_ours = False
-        if is_ours:
-            claim.detach()  # it stays open until this process ends
-            ports.append(number)
-        else:
-            claim.close()
-    if len(ports) < count:
-        raise LabError(
-            f"too few free ports between {PORTS[0]} and {PORTS[-1]}: {count} needed, "
-            f"{len(ports)} found. Stop what listens there; the brokers of the lab "
-            "with: python -m lab down"
-        )
-    return ports
+        if claim([number, *(number + each for each in beside)]):
+            return number
+    raise LabError(
+        f"no free port between {PORTS[0]} and {PORTS[-1]}. Stop what listens there; "
+        "the brokers of the lab with: python -m lab down"
+    )
+
+
+def claim(ports: Iterable[int]) -> bool:
+    """Keep all of them for this process, or none."""
+    with ExitStack() as sockets:
+        claims = []
+        for number in ports:
+            claims.append(sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM)))
+            try:
+                claims[-1].bind(("127.0.0.1", number))
+            except OSError:
+                return False
+            if is_taken(number):
+                return False
+        for each in claims:
+            each.detach()  # it stays open until this process ends
+    return True

@@ -86,7 +86,7 @@ class Live:
                 pass
             each_of(processes, psutil.Process.kill)
         killed = time.monotonic()
-        self.instance.kill()
+        self.instance.kill(processes)
         ended = finish(producer)
         return ended, time.monotonic() - killed
 
@@ -103,14 +103,8 @@ def wanted_version(name: str) -> str | None:
 
 def of_its_own(broker: Broker, home: Path) -> Live:
     """On free ports, with its data below this folder. It is not started."""
-    ports = own_ports(broker)
+    ports = free_ports(broker)
     return at_home(broker, home, {**ports, **broker.addresses_on(ports)})
-
-
-def own_ports(broker: Broker) -> dict[str, str]:
-    numbers = map(str, free_ports(len(broker.ports)))
-    names = (port.setting for port in broker.ports)
-    return dict(zip(names, numbers, strict=True))
 
 
 def at_home(broker: Broker, home: Path, environment: Mapping[str, str]) -> Live:

@@ -418,7 +418,9 @@ ROCKETMQ = Broker(
     ports=(
         Port("ROCKETMQ_PROXY_PORT", 8081),
         Port("ROCKETMQ_NAMESRV_PORT", 9876),
-        Port("ROCKETMQ_BROKER_PORT", 10911),
+        # The port two below is its fast one: initializeRemotingServer in
+        # BrokerController.java of RocketMQ 5.5.
+        Port("ROCKETMQ_BROKER_PORT", 10911, beside=(-2,)),
     ),
     addresses={
         "ROCKETMQ_ENDPOINTS": "localhost:$ROCKETMQ_PROXY_PORT",
@@ -453,7 +455,6 @@ bindAddress=127.0.0.1
         "broker.conf": BROKER_CONF
         + """
 listenPort=$ROCKETMQ_BROKER_PORT
-fastListenPort=$FAST_PORT
 haListenPort=$HA_PORT
 bindAddress=127.0.0.1
 namesrvAddr=127.0.0.1:$ROCKETMQ_NAMESRV_PORT
@@ -463,7 +464,7 @@ storePathRootDir=$home/data
             "8082", "$REMOTING_PORT"
         ),
     },
-    inner_ports=("FAST_PORT", "HA_PORT", "REMOTING_PORT"),
+    inner_ports=("HA_PORT", "REMOTING_PORT"),
     ready_seconds=90,
     refusal_seconds=60,
     endpoints=endpoints,

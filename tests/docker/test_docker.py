@@ -20,8 +20,8 @@ from dotenv import dotenv_values
 from lab.broker import ROOT, Broker, Unavailable, fill
 from lab.brokers import BROKERS
 from lab.brokers.activemq import jolokia, operation, runs
+from lab.local import free_ports
 from lab.walkthrough import walkthroughs
-from tests.live_broker import own_ports
 from tests.support import (
     Ended,
     Tab,
@@ -113,7 +113,7 @@ class Containers:
 def containers(request, tmp_path_factory) -> Iterator[Containers]:
     """A broker's containers, whether they are up or not."""
     broker = BROKERS[request.param]
-    ports = own_ports(broker)
+    ports = free_ports(broker)
     environment = {
         **ports,
         **broker.addresses_on(ports),
@@ -361,7 +361,7 @@ def test_lab_starts_a_stopped_container_again(up):
 def test_lab_moves_to_other_ports(up):
     """The settings have changed since it was started. Its messages come along."""
     tasks = up.send_tasks()
-    ports = own_ports(up.broker)
+    ports = free_ports(up.broker)
     moved = Containers(
         up.broker, {**up.environment, **ports, **up.broker.addresses_on(ports)}
     )

@@ -4,7 +4,6 @@ import re
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from lab.broker import Report
@@ -14,7 +13,6 @@ from tests.support import (
     PATIENCE,
     Tab,
     check_one_line,
-    each_of,
     finish,
     run,
     start,
@@ -175,7 +173,7 @@ def test_of_10000_messages_none_is_lost(name, new_broker, record):
     def note(payment: bytes) -> None:
         confirmed.add(payment)
         if len(confirmed) == MANY // 3:
-            each_of(processes, psutil.Process.kill)
+            broker.instance.kill(processes)
 
     while missing := [each for each in payments if each not in confirmed]:
         try:

@@ -15,7 +15,7 @@ import pytest
 from lab.broker import ROOT
 from lab.brokers import BROKERS
 from lab.install import TESTS, files, projects, requirements
-from tests.live_broker import own_ports
+from lab.local import free_ports
 from tests.parameters import every_broker, scripts_of
 from tests.support import wait_until
 
@@ -174,7 +174,7 @@ def test_an_environment_for_one_broker(name, checkout):
     assert checkout.run(*lab, "list", name, cwd=name).returncode == 0
     environment = {}
     for broker in BROKERS.values():
-        ports = own_ports(broker)
+        ports = free_ports(broker)
         environment |= {**ports, **broker.addresses_on(ports)}
     status = checkout.run(*lab, "status", cwd=name, **environment)
     assert (status.returncode, status.stderr) == (1, "")
@@ -316,7 +316,7 @@ def own_environment() -> dict[str, str]:
     """Free ports, and no container of the user's own."""
     environment = {"COMPOSE_PROJECT_NAME": "message-broker-lab-tests"}
     for name in ("rabbitmq", "activemq"):
-        ports = own_ports(BROKERS[name])
+        ports = free_ports(BROKERS[name])
         environment |= {**ports, **BROKERS[name].addresses_on(ports)}
     return environment
 

@@ -141,8 +141,11 @@ def test_everything_listens_on_loopback_only(name, live):
 @every_broker
 def test_a_taken_port_is_one_line(name, prepare):
     broker = prepare(name)
-    for port in broker.instance.broker.ports:
-        number = int(broker.settings[port.setting])
+    for number in [
+        number
+        for port in broker.instance.broker.ports
+        for number in port.taken(broker.settings)
+    ]:
         with socket.create_server(("127.0.0.1", number)):
             ended = up(broker)
         assert ended.status == 1

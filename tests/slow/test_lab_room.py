@@ -136,7 +136,7 @@ import socket
 from lab import local
 from lab.cli import main
 
-(claimed,) = local.free_ports(1)
+claimed = local.free_port()
 with socket.create_server(("127.0.0.1", 0)) as server:
     local.PORTS = (claimed, server.getsockname()[1])
     print(*local.PORTS, flush=True)
@@ -152,7 +152,7 @@ def test_no_free_port_is_one_line(prepare):
     first, last = ended.out[0].split()
     (line,) = ended.error
     assert line == (
-        f"Too few free ports between {first} and {last}: 1 needed, 0 found. Stop "
-        "what listens there; the brokers of the lab with: python -m lab down"
+        f"No free port between {first} and {last}. Stop what listens there; the "
+        "brokers of the lab with: python -m lab down"
     )
     assert broker.instance.processes() == []

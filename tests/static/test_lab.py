@@ -1,6 +1,7 @@
 """python -m lab, where no broker is needed."""
 
 import os
+import socket
 
 import pexpect
 import pytest
@@ -9,7 +10,7 @@ from lab import software
 from lab.broker import ROOT, LabError, Report
 from lab.brokers import BROKERS
 from lab.docker import engine_answers
-from lab.local import Instance
+from lab.local import Instance, wait_until_free
 from lab.software import SystemProgram
 from tests.lab_commands import env, only_line, up
 from tests.parameters import WALKTHROUGHS, every_broker
@@ -214,3 +215,15 @@ def test_the_lab_names_a_missing_library():
     ended = run("-S", "-m", "lab", environment={"PYTHONPATH": str(ROOT)})
     assert ended.status == 1
     assert "pip install -r requirements-dev.txt" in only_line(ended)
+
+
+def test_a_port_without_a_name_may_become_free(monkeypatch):
+    """As that of a process which was killed a moment ago."""
+    with socket.socket() as dying:
+        dying.bind(("127.0.0.1", 0))
+        port = dying.getsockname()[1]
+        monkeypatch.setattr("lab.local.DYING_SECONDS", 0)
+        assert wait_until_free(port) == "another program"
+        monkeypatch.setattr("lab.local.DYING_SECONDS", PATIENCE)
+        monkeypatch.setattr("lab.local.time.sleep", lambda seconds: dying.close())
+        assert wait_until_free(port) is None
