@@ -13,11 +13,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Tests wait most of the time. Those of a group share what they have on a broker.
+# Tests wait most of the time. Those of a group share a broker, one after the other.
 PARALLEL := -n 6 --dist loadgroup --no-loadscope-reorder
-# Those with brokers of their own: who is done takes over from those who are not. Each
-# begins with another part of the tests, and so mostly with another broker.
-SLOW := -n 4 --dist worksteal tests/slow
+SLOW := $(PARALLEL) tests/slow
 # Those that assert an upper limit in seconds.
 ALONE := tests/slow -m alone
 
@@ -44,7 +42,7 @@ evidence: $(VENV)/ready
 
 test-rabbitmq-4.3: $(VENV)/ready
 	tests/rabbitmq_4_3/run $(RUN) -m pytest $(PARALLEL) tests/live -k rabbitmq
-	tests/rabbitmq_4_3/run $(RUN) -m pytest $(SLOW) -m "not alone" -k rabbitmq
+	tests/rabbitmq_4_3/run $(RUN) -m pytest -n 4 --dist worksteal tests/slow -m "not alone" -k rabbitmq
 	tests/rabbitmq_4_3/run $(RUN) -m pytest $(ALONE) -k rabbitmq
 
 test-docker: $(VENV)/ready

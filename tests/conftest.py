@@ -13,6 +13,7 @@ that these tests start.
 
 import gc
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -28,8 +29,8 @@ from lab.brokers import BROKERS
 from lab.local import MARK
 from tests import evidence
 from tests.evidence import Recorder, Seen
-from tests.live_broker import Live, of_its_own, told, wanted_version
-from tests.order import put_in_order
+from tests.live_broker import LOGS, Live, note_log, of_its_own, told, wanted_version
+from tests.order import put_in_order, share_out
 from tests.progress import Progress
 from tests.support import end_started
 
@@ -113,6 +114,7 @@ def end_brokers(folder: Path) -> None:
         psutil.wait_procs(left, timeout=1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist adds a test's group to its name
 def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
     if config.getoption("--live"):
         others = [item for item in items if not item.get_closest_marker("live")]
@@ -124,6 +126,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         if "shared" in item.fixturenames:  # whoever comes first downloads and starts
             item.add_marker(pytest.mark.timeout(600))
     put_in_order(items)
+    share_out(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """A failure shows what its brokers have logged in the meantime."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for log, begin in item.stash.get(LOGS, {}).items():
+            with suppress(OSError), log.open("rb") as file:
+                file.seek(begin)
+                said = file.read().decode(errors="replace").splitlines()
+                report.sections.append(("The broker's log", "\n".join(said[-40:])))
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -138,9 +154,8 @@ def record(request, record_property) -> Callable[..., None]:
 
     def note(table: str, row: str, broker: str, says: str, measured: str = "") -> None:
         assert row in evidence.ROWS[table]
-        seen = Seen(
-            table, row, broker, request.node.nodeid.partition("[")[0], says, measured
-        )
+        test, *_ = re.split(r"[\[@]", request.node.nodeid)  # its parameters, its group
+        seen = Seen(table, row, broker, test, says, measured)
         record_property(evidence.PROPERTY, tuple(seen))
 
     return note
@@ -183,12 +198,13 @@ def start_broker(prepare) -> Callable[[str], Live]:
 
 
 @pytest.fixture
-def new_broker(start_broker) -> Iterator[Callable[[str], Live]]:
+def new_broker(start_broker, request) -> Iterator[Callable[[str], Live]]:
     """The same, for a broker that only this test has."""
     started: list[Live] = []
 
     def start(name: str) -> Live:
         started.append(start_broker(name))
+        note_log(request.node, started[-1].instance)
         return started[-1]
 
     yield start

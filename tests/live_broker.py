@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 
 from lab.broker import Broker, Report
 from lab.local import Instance, free_ports
@@ -24,6 +25,8 @@ from tests.support import (
     start,
     wait_until,
 )
+
+LOGS = pytest.StashKey[dict[Path, int]]()  # of a test's brokers, and where each began
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ class Live:
         self.instance.kill(processes)
         ended = finish(producer)
         return ended, time.monotonic() - killed
+
+
+def note_log(test: pytest.Item, instance: Instance) -> None:
+    """What is logged from now on is shown where the test fails."""
+    test.stash.setdefault(LOGS, {})[instance.log] = instance.log.stat().st_size
 
 
 def told(error: Exception, broker: Live) -> str:

@@ -7,6 +7,7 @@ import pytest
 from lab.brokers import BROKERS
 from tests.rows import ROWS
 
+GROUP = "xdist_group"  # the name of the marker
 # Those with lanes first: they take longest.
 NAMES = sorted(BROKERS, key=lambda name: -(ROWS[name].lanes or 0))
 
@@ -37,17 +38,33 @@ def put_in_order(items: list[pytest.Item]) -> None:
         match item.path.parent.name:
             case "live":  # the brokers in turn, of each the largest group first
                 return 0, ranks.get(group_of(item), len(ranks)), broker
-            case "slow":  # a process has one broker at a time; the longest first
-                return 1, broker, -allowed_seconds(item)
+            case "slow":  # broker by broker, those that start one of their own first
+                if broker < 0:
+                    return 2, -allowed_seconds(item)
+                return 1, broker, "current" in item.fixturenames, -allowed_seconds(item)
             case _:
-                return (2,)
+                return (3,)
 
     items.sort(key=place)
 
 
+def share_out(items: list[pytest.Item]) -> None:
+    """Put the tests of ``tests/slow`` in lanes: so many brokers run at a time."""
+    for index, name in enumerate(NAMES):
+        own = [
+            item
+            for item in items
+            if item.path.parent.name == "slow" and broker_index(item.nodeid) == index
+        ]
+        for number, item in enumerate(own):
+            lane = f"{name} {number % ROWS[name].slow_lanes}"
+            item.own_markers = [m for m in item.own_markers if m.name != GROUP]
+            item.add_marker(pytest.mark.xdist_group(lane))
+
+
 def group_of(item: pytest.Item) -> str:
     """Of the tests that run one after the other; empty where it has none."""
-    marker = item.get_closest_marker("xdist_group")
+    marker = item.get_closest_marker(GROUP)
     return marker.args[0] if marker else ""
 
 

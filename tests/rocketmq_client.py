@@ -21,6 +21,8 @@ log = logging.getLogger("rocketmq-python-client")
 log.handlers[0].close()  # a file in the user's home
 log.handlers = [logging.NullHandler()]
 
+# Seconds. The client's default of 3 would, on a busy machine, send a message twice.
+REQUEST_TIMEOUT = 30
 # What the proxy says while it does not know a consumer yet.
 NOT_READY = re.compile("settings|NullPointerException")
 
@@ -35,7 +37,9 @@ def started(client):
 
 
 def configuration(settings: Settings) -> ClientConfiguration:
-    return ClientConfiguration(settings["ROCKETMQ_ENDPOINTS"], Credentials())
+    return ClientConfiguration(
+        settings["ROCKETMQ_ENDPOINTS"], Credentials(), request_timeout=REQUEST_TIMEOUT
+    )
 
 
 @contextmanager
@@ -67,7 +71,7 @@ def take(consumer, count: int) -> list[Message]:
     """Receive and acknowledge so many; the test's time is the limit."""
     taken = []
     while len(taken) < count:
-        for message in receive(consumer):
+        for message in receive(consumer, seconds=60):
             consumer.ack(message)
             taken.append(message)
     return taken

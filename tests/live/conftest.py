@@ -17,13 +17,12 @@ from dotenv import load_dotenv
 
 from lab.broker import ROOT, LabError, Thing
 from lab.brokers import BROKERS
-from tests.live_broker import Live, at_home, of_its_own, told
+from tests.live_broker import Live, at_home, note_log, of_its_own, told
 from tests.parameters import lane_of
 from tests.rows import ROWS
 from tests.support import finish, start
 
 START_SECONDS = 300  # of five brokers at the same time, with their downloads
-LOG = pytest.StashKey[tuple[Path, int]]()  # of a test's broker: its log, where it began
 
 
 @contextmanager
@@ -114,21 +113,7 @@ def shared(brokers, used, request) -> Callable[..., Live]:
             kind.run_setup(broker.settings)
         used[name] |= things
         if broker.instance:
-            log = broker.instance.log
-            request.node.stash[LOG] = log, log.stat().st_size
+            note_log(request.node, broker.instance)
         return broker
 
     return get
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item):
-    """A failure shows what the broker has logged in the meantime."""
-    report = yield
-    if report.when == "call" and report.failed and LOG in item.stash:
-        log, begin = item.stash[LOG]
-        with log.open("rb") as file:
-            file.seek(begin)
-            said = file.read().decode(errors="replace").splitlines()
-        report.sections.append(("The broker's log", "\n".join(said[-40:])))
-    return report

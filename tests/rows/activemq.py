@@ -18,6 +18,7 @@ from tests.rows.row import (
     BadSetting,
     Heard,
     Row,
+    Sender,
     Settings,
     Usage,
     told,
@@ -74,19 +75,23 @@ def client_of(settings: Settings) -> Iterator[Connection]:
         client.connection.disconnect()
 
 
-def publish(destination: str, *, times: int = 1, **headers: str):
-    """A function that sends a body there, and raises where it is not taken.
+def publish(destination: str, *, times: int = 1, **headers: str) -> Sender:
+    """Raises where a body is not taken.
 
-    With ``times``, small ones follow: so many that a consumer that counts says so.
+    With ``times``, small ones come before: so many that a consumer that counts says so.
     """
 
-    def send(settings: Settings, body: bytes) -> None:
-        with client_of(settings) as client:
+    @contextmanager
+    def connected(settings: Settings):
+        def send(body: bytes) -> None:
             for _ in range(times - 1):
                 client.connection.send(destination, b"one more", headers=headers)
             client.send(destination, body, **headers)
 
-    return send
+        with client_of(settings) as client:
+            yield send
+
+    return Sender(connected)
 
 
 def things(settings: Settings) -> set[Thing]:

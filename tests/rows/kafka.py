@@ -15,6 +15,7 @@ from tests.rows.row import (
     BadSetting,
     Heard,
     Row,
+    Sender,
     Settings,
     Usage,
     told,
@@ -24,22 +25,26 @@ from tests.support import PATIENCE, wait_until
 TASKS = "music_tasks"
 
 
-def publish(topic: str, *, times: int = 1, **options):
-    """A function that sends a body there, and raises where it is not stored.
+def publish(topic: str, *, times: int = 1, **options) -> Sender:
+    """Raises where a body is not stored; None is one, too.
 
     With ``times``, small ones follow: so many that a consumer that counts says so.
     """
 
-    def send(settings: Settings, body: bytes | None) -> None:
-        servers = [str(end) for end in endpoints(settings)]
-        patience = {"max_block_ms": PATIENCE * 1000}
-        with KafkaProducer(bootstrap_servers=servers, **patience) as producer:
+    @contextmanager
+    def connected(settings: Settings):
+        def send(body: bytes | None) -> None:
             bodies = [body, *[b"one more"] * (times - 1)]
             sent = [producer.send(topic, each, **options) for each in bodies]
             for each in sent:
                 each.get(timeout=PATIENCE)
 
-    return send
+        servers = [str(end) for end in endpoints(settings)]
+        patience = {"max_block_ms": PATIENCE * 1000}
+        with KafkaProducer(bootstrap_servers=servers, **patience) as producer:
+            yield send
+
+    return Sender(connected)
 
 
 def things(settings: Settings) -> set[Thing]:
@@ -195,6 +200,7 @@ def servers(value: str) -> dict[str, str]:
 
 KAFKA = Row(
     broker=BROKER,
+    slow_lanes=2,
     bad_settings=(
         BadSetting(
             "down",

@@ -17,6 +17,7 @@ from tests.rows.row import (
     BadSetting,
     Heard,
     Row,
+    Sender,
     Settings,
     Usage,
     told,
@@ -47,21 +48,29 @@ def connected(settings: Settings):
         connection._consumers.clear()
 
 
-def publish(topic: str, *, times: int = 1, **options):
-    """A function that sends a body there, and raises where it is not stored.
+def publish(topic: str, *, times: int = 1, **options) -> Sender:
+    """Raises where a body is not stored.
 
     With ``times``, small ones follow: so many that a consumer that counts says so.
     """
 
-    def send(settings: Settings, body: bytes) -> None:
-        with connected(settings) as connection:
+    @contextmanager
+    def connected_to_topic(settings: Settings):
+        def send(body: bytes) -> None:
             producer = connection.create_producer(topic, block_if_queue_full=True)
             producer.send(body, **options)
             for _ in range(times - 1):
                 producer.send_async(b"one more", lambda *_: None, **options)
             producer.flush()
+            producer.close()
 
-    return send
+        with connected(settings) as connection:
+            # A client connects when it is asked for something. It is no producer yet,
+            # because one would make the topic.
+            connection.get_topic_partitions(topic)
+            yield send
+
+    return Sender(connected_to_topic)
 
 
 def things(settings: Settings) -> set[Thing]:
@@ -214,6 +223,7 @@ def url(value: str) -> dict[str, str]:
 
 PULSAR = Row(
     broker=BROKER,
+    slow_lanes=2,
     bad_settings=(
         BadSetting(
             "down",

@@ -31,6 +31,7 @@ from tests.rows.row import (
     BadSetting,
     Heard,
     Row,
+    Sender,
     Settings,
     Usage,
     told,
@@ -40,29 +41,35 @@ from tests.support import wait_until
 TASKS, WORKERS = "music_tasks", "encoders"
 
 
+def message_to(topic: str, body: bytes) -> Message:
+    """RocketMQ's client refuses an empty body: a blank is in its place."""
+    message = Message()
+    message.topic = topic
+    message.body = body or b" "
+    return message
+
+
 def send(settings: Settings, topic: str, *bodies: bytes, change=lambda message: None):
     """Send bodies there; ``change`` may give each message a tag or a property."""
-    with started(Producer(configuration(settings), [topic])) as producer:
+    with publish(topic, change=change).connected(settings) as send_one:
         for body in bodies:
-            message = Message()
-            message.topic = topic
-            message.body = body
+            send_one(body)
+
+
+def publish(topic: str, *, change=lambda message: None) -> Sender:
+    """Raises where a body is not stored."""
+
+    @contextmanager
+    def connected(settings: Settings):
+        def send_one(body: bytes) -> None:
+            message = message_to(topic, body)
             change(message)
             producer.send(message)
 
+        with started(Producer(configuration(settings), [topic])) as producer:
+            yield send_one
 
-def publish(topic: str, *, times: int = 1, change=lambda message: None):
-    """A function that sends a body there, and raises where it is not stored.
-
-    With ``times``, small ones follow: so many that a consumer that counts says so.
-    RocketMQ's client refuses an empty body: a blank is sent in its place.
-    """
-
-    def send_there(settings: Settings, body: bytes) -> None:
-        bodies = [body or b" ", *[b"one more"] * (times - 1)]
-        send(settings, topic, *bodies, change=change)
-
-    return send_there
+    return Sender(connected)
 
 
 MESSAGE_GROUPS = itertools.count()
@@ -121,38 +128,43 @@ def with_priority(number: int):
     return change
 
 
-def flood(topic: str, count: int):
-    """As ``publish(topic, times=count)``, without waiting for each message."""
+def flood(topic: str, count: int) -> Sender:
+    """After each body come small ones: so many that a consumer that counts says so."""
 
-    def send_there(settings: Settings, body: bytes) -> None:
-        with started(Producer(configuration(settings), [topic])) as producer:
-            sent = []
-            for each in [body or b" ", *[b"one more"] * (count - 1)]:
-                message = Message()
-                message.topic, message.body = topic, each
-                sent.append(producer.send_async(message))
+    @contextmanager
+    def connected(settings: Settings):
+        def send_all(body: bytes) -> None:
+            sent = [
+                producer.send_async(message_to(topic, each))
+                for each in (body, *[b"one more"] * (count - 1))
+            ]
             for each in sent:
                 each.result()
 
-    return send_there
+        with started(Producer(configuration(settings), [topic])) as producer:
+            yield send_all
+
+    return Sender(connected)
 
 
-def commit(topic: str):
-    """A function that sends a body there in a transaction, and commits it."""
+def commit(topic: str) -> Sender:
+    """Each body in a transaction of its own, which is committed."""
 
     class Checker(TransactionChecker):
         def check(self, message):
             return TransactionResolution.ROLLBACK
 
-    def send_there(settings: Settings, body: bytes) -> None:
-        with started(Producer(configuration(settings), [topic], Checker())) as producer:
-            message = Message()
-            message.topic, message.body = topic, body or b" "
+    @contextmanager
+    def connected(settings: Settings):
+        def send_one(body: bytes) -> None:
             transaction = producer.begin_transaction()
-            producer.send(message, transaction)
+            producer.send(message_to(topic, body), transaction)
             transaction.commit()
 
-    return send_there
+        with started(Producer(configuration(settings), [topic], Checker())) as producer:
+            yield send_one
+
+    return Sender(connected)
 
 
 def things(settings: Settings) -> set[Thing]:
@@ -287,6 +299,7 @@ def endpoints(value: str) -> dict[str, str]:
 ROCKETMQ = Row(
     broker=BROKER,
     lanes=2,
+    slow_lanes=3,
     bad_settings=(
         BadSetting(
             "down",

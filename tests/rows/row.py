@@ -11,6 +11,20 @@ Settings = Mapping[str, str]
 ON_THEIR_WAY = 100  # messages, that a client sends before their confirms
 
 
+Send = Callable[[bytes], None]
+
+
+class Sender:
+    """Sends bodies to one place: at once, or on a connection that is open already."""
+
+    def __init__(self, connected: Callable[[Settings], AbstractContextManager[Send]]):
+        self.connected = connected
+
+    def __call__(self, settings: Settings, body: bytes) -> None:
+        with self.connected(settings) as send:
+            send(body)
+
+
 class BadSetting(NamedTuple):
     """Settings with which no script can work, and what it must say about that."""
 
@@ -25,7 +39,7 @@ class Heard(NamedTuple):
     """How to make a script that waits print something."""
 
     script: str
-    send: Callable[[Settings, bytes], None]  # publish this body to it
+    send: Sender  # to what it listens to
     line: str  # what it prints first: {body} for the body, * for anything
     takes_the_next: bool = True  # whether it lives to print the message after that
     is_hasty: bool = False  # whether two seconds without a processor may end it
@@ -126,10 +140,14 @@ class Row:
     """Whether one player of the FIFO plays until it ends, and any other stands by."""
     heartbeat: Callable[[Settings], dict[str, str]] = lambda settings: {}
     """Settings with a short heartbeat, where its length is one."""
+    make_lasting: Callable[[Settings], None] = lambda settings: None
+    """What has been created survives a SIGKILL from then on."""
     lanes: int | None = None
     """On so many brokers the tests that share one run, each with some of the patterns,
     one pattern after the other: for a broker that is clean only when all of it rests.
     None: on one broker, all patterns at the same time."""
+    slow_lanes: int = 1
+    """On so many brokers at the same time, at most, run the tests of ``tests/slow``."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
     class_in_every_script: bool = False

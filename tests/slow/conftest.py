@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.live_broker import Live
+from tests.live_broker import Live, note_log
 from tests.support import each_of
 
 
@@ -31,7 +31,7 @@ def current(start_broker) -> Callable[[str], Live]:
 
 
 @pytest.fixture
-def live(current) -> Callable[[str], Live]:
+def live(current, request) -> Callable[[str], Live]:
     """The same, with nothing left on the broker by the test before.
 
     A ``pattern`` is for tests of one script only: that nothing of this one is left is
@@ -45,6 +45,7 @@ def live(current) -> Callable[[str], Live]:
         remove = kind.clear if settled else kind.delete
         remove(broker.settings, kind.creates.get(pattern) or kind.all_things())
         kind.run_setup(broker.settings)
+        note_log(request.node, broker.instance)
         return broker
 
     return get

@@ -23,11 +23,12 @@ def test_no_body_stops_it(name, heard, live, record):
     environment = broker.environment | {"PYTHONUNBUFFERED": "1"}
     process = start(script(heard.script).path, environment=environment)
     assert process.stdout.readline()
-    for body in BODIES:
-        heard.send(broker.settings, body)
-        heard.send(broker.settings, b"the next one")
-        while not fnmatchcase(line := process.stdout.readline(), f"{expected}\n"):
-            assert line, finish(process)
-            if line == "Expired the next one\n":  # it has waited for too long
-                heard.send(broker.settings, b"the next one")
+    with heard.send.connected(broker.settings) as send:
+        for body in BODIES:
+            send(body)
+            send(b"the next one")
+            while not fnmatchcase(line := process.stdout.readline(), f"{expected}\n"):
+                assert line, finish(process)
+                if line == "Expired the next one\n":  # it has waited for too long
+                    send(b"the next one")
     record("faults", "bodies", name, "it goes on with the next message")

@@ -156,6 +156,7 @@ def make_tasks_queue(broker) -> None:
     """By the producer; for that, a broker may be too slow when it has just started."""
     path = path_of(broker.row.broker.name, "producer")
     wait_until(lambda: run(path, environment=broker.environment).status == 0)
+    broker.row.make_lasting(broker.settings)
 
 
 @pytest.mark.timeout(400)
