@@ -15,7 +15,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Tests wait most of the time. Those of a group share a broker, one after the other.
 PARALLEL := -n 6 --dist loadgroup --no-loadscope-reorder
-SLOW := $(PARALLEL) tests/slow
+SLOW := -n 4 --dist loadgroup --no-loadscope-reorder tests/slow
 # Those that assert an upper limit in seconds.
 ALONE := tests/slow -m alone
 

@@ -29,8 +29,8 @@ from lab.brokers import BROKERS
 from lab.local import MARK
 from tests import evidence
 from tests.evidence import Recorder, Seen
-from tests.live_broker import LOGS, Live, note_log, of_its_own, told, wanted_version
-from tests.order import put_in_order, share_out
+from tests.live_broker import LOGS, Live, of_its_own, told, wanted_version
+from tests.order import put_in_order
 from tests.progress import Progress
 from tests.support import end_started
 
@@ -126,7 +126,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
         if "shared" in item.fixturenames:  # whoever comes first downloads and starts
             item.add_marker(pytest.mark.timeout(600))
     put_in_order(items)
-    share_out(items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -195,18 +194,3 @@ def start_broker(prepare) -> Callable[[str], Live]:
         return broker
 
     return start
-
-
-@pytest.fixture
-def new_broker(start_broker, request) -> Iterator[Callable[[str], Live]]:
-    """The same, for a broker that only this test has."""
-    started: list[Live] = []
-
-    def start(name: str) -> Live:
-        started.append(start_broker(name))
-        note_log(request.node, started[-1].instance)
-        return started[-1]
-
-    yield start
-    for broker in started:
-        broker.instance.kill()

@@ -46,20 +46,32 @@ def put_in_order(items: list[pytest.Item]) -> None:
                 return (3,)
 
     items.sort(key=place)
+    slow = [item for item in items if item.path.parent.name == "slow"]
+    if slow:
+        begin = items.index(slow[0])
+        items[begin : begin + len(slow)] = in_lanes(slow)
 
 
-def share_out(items: list[pytest.Item]) -> None:
-    """Put the tests of ``tests/slow`` in lanes: so many brokers run at a time."""
+def in_lanes(tests: list[pytest.Item]) -> list[pytest.Item]:
+    """Those of ``tests/slow`` shared out: for a lane one broker runs at a time.
+
+    The lanes of a kind come one after the other, with those of others in between. Every
+    second one ends with what the others begin with: brokers of their own, which are
+    started and killed, and take most of the processors.
+    """
+    lanes = []
     for index, name in enumerate(NAMES):
-        own = [
-            item
-            for item in items
-            if item.path.parent.name == "slow" and broker_index(item.nodeid) == index
-        ]
-        for number, item in enumerate(own):
-            lane = f"{name} {number % ROWS[name].slow_lanes}"
-            item.own_markers = [m for m in item.own_markers if m.name != GROUP]
-            item.add_marker(pytest.mark.xdist_group(lane))
+        own = [test for test in tests if broker_index(test.nodeid) == index]
+        count = ROWS[name].slow_lanes
+        lanes += [(lane, name, own[lane::count]) for lane in range(count)]
+    lanes.sort(key=lambda lane: lane[0])
+    shared_out = []
+    for place, (number, name, own) in enumerate(lanes):
+        shared_out += reversed(own) if place % 2 else own
+        for test in own:
+            test.own_markers = [m for m in test.own_markers if m.name != GROUP]
+            test.add_marker(pytest.mark.xdist_group(f"{name} {number}"))
+    return shared_out + [test for test in tests if broker_index(test.nodeid) < 0]
 
 
 def group_of(item: pytest.Item) -> str:

@@ -71,7 +71,7 @@ def take(consumer, count: int) -> list[Message]:
     """Receive and acknowledge so many; the test's time is the limit."""
     taken = []
     while len(taken) < count:
-        for message in receive(consumer, seconds=60):
+        for message in receive(consumer):
             consumer.ack(message)
             taken.append(message)
     return taken

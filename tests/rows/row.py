@@ -147,7 +147,7 @@ class Row:
     one pattern after the other: for a broker that is clean only when all of it rests.
     None: on one broker, all patterns at the same time."""
     slow_lanes: int = 1
-    """On so many brokers at the same time, at most, run the tests of ``tests/slow``."""
+    """Into so many parts are its tests of ``tests/slow`` divided: tests/order.py."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
     class_in_every_script: bool = False

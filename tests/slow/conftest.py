@@ -1,7 +1,7 @@
 """Each process has a broker of a kind at a time, for all tests of that kind."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -11,23 +11,47 @@ from tests.support import each_of
 
 
 @pytest.fixture(scope="session")
-def current(start_broker) -> Callable[[str], Live]:
-    """A function that returns this process's broker of a kind.
+def known() -> dict[str, Live]:
+    """This process's broker, by its name; one at most."""
+    return {}
 
-    It ends the one of another kind: idle, it would still take processor time.
-    """
-    known: dict[str, Live] = {}
+
+def end(brokers: dict[str, Live]) -> None:
+    """Idle, they would still take processor time."""
+    for broker in brokers.values():
+        broker.instance.kill()
+    brokers.clear()
+
+
+@pytest.fixture(scope="session")
+def current(start_broker, known) -> Callable[[str], Live]:
+    """A function that returns this process's broker, and ends one of another kind."""
 
     def get(name: str) -> Live:
         if name not in known:
-            for other in known.values():
-                other.instance.kill()
-            known.clear()
+            end(known)
             known[name] = start_broker(name)
             known[name].warm_up()
         return known[name]
 
     return get
+
+
+@pytest.fixture
+def new_broker(start_broker, known, request) -> Iterator[Callable[[str], Live]]:
+    """A function that starts a broker which only this test has."""
+    if "current" not in request.fixturenames:
+        end(known)
+    started: list[Live] = []
+
+    def start(name: str) -> Live:
+        started.append(start_broker(name))
+        note_log(request.node, started[-1].instance)
+        return started[-1]
+
+    yield start
+    for broker in started:
+        broker.instance.kill()
 
 
 @pytest.fixture
