@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list) -> None:
             item.add_marker("evidence")
         if "shared" in item.fixturenames:  # whoever comes first downloads and starts
             item.add_marker(pytest.mark.timeout(600))
-    put_in_order(items)
+    put_in_order(items, in_groups=getattr(config.option, "loadgroup", False))
 
 
 @pytest.hookimpl(wrapper=True)

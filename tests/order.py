@@ -12,8 +12,10 @@ GROUP = "xdist_group"  # the name of the marker
 NAMES = sorted(BROKERS, key=lambda name: -(ROWS[name].lanes or 0))
 
 
-def put_in_order(items: list[pytest.Item]) -> None:
+def put_in_order(items: list[pytest.Item], *, in_groups: bool) -> None:
     """What shares brokers, then what has brokers of its own, then what needs none.
+
+    ``in_groups``: several processes run them, each one group after the other.
 
     Raises pytest.UsageError where a test that shares one belongs to no group: it could
     meet another one of its pattern there.
@@ -47,31 +49,33 @@ def put_in_order(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     slow = [item for item in items if item.path.parent.name == "slow"]
-    if slow:
+    if slow and in_groups:
         begin = items.index(slow[0])
-        items[begin : begin + len(slow)] = in_lanes(slow)
+        items[begin : begin + len(slow)] = shared_out(slow)
 
 
-def in_lanes(tests: list[pytest.Item]) -> list[pytest.Item]:
-    """Those of ``tests/slow`` shared out: for a lane one broker runs at a time.
+def shared_out(tests: list[pytest.Item]) -> list[pytest.Item]:
+    """Those of ``tests/slow`` in lanes: for each, one broker runs at a time.
 
-    The lanes of a kind come one after the other, with those of others in between. Every
-    second one ends with what the others begin with: brokers of their own, which are
-    started and killed, and take most of the processors.
+    Lanes take about ten minutes each. Those of a kind come one after the other, with
+    others in between. Every second one ends with what the others begin with: brokers of
+    their own, which are started and killed, and take most of the processors.
     """
     lanes = []
     for index, name in enumerate(NAMES):
         own = [test for test in tests if broker_index(test.nodeid) == index]
         count = ROWS[name].slow_lanes
-        lanes += [(lane, name, own[lane::count]) for lane in range(count)]
-    lanes.sort(key=lambda lane: lane[0])
-    shared_out = []
-    for place, (number, name, own) in enumerate(lanes):
-        shared_out += reversed(own) if place % 2 else own
+        lanes += [
+            ((number + 0.5) / count, f"{name} {number}", own[number::count])
+            for number in range(count)
+        ]
+    ordered = []
+    for place, (_, lane, own) in enumerate(sorted(lanes, key=lambda lane: lane[0])):
+        ordered += reversed(own) if place % 2 else own
         for test in own:
             test.own_markers = [m for m in test.own_markers if m.name != GROUP]
-            test.add_marker(pytest.mark.xdist_group(f"{name} {number}"))
-    return shared_out + [test for test in tests if broker_index(test.nodeid) < 0]
+            test.add_marker(pytest.mark.xdist_group(lane))
+    return ordered + [test for test in tests if broker_index(test.nodeid) < 0]
 
 
 def group_of(item: pytest.Item) -> str:

@@ -200,7 +200,7 @@ def servers(value: str) -> dict[str, str]:
 
 KAFKA = Row(
     broker=BROKER,
-    slow_lanes=2,
+    slow_lanes=3,
     bad_settings=(
         BadSetting(
             "down",

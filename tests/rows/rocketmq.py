@@ -299,7 +299,7 @@ def endpoints(value: str) -> dict[str, str]:
 ROCKETMQ = Row(
     broker=BROKER,
     lanes=2,
-    slow_lanes=4,
+    slow_lanes=6,
     bad_settings=(
         BadSetting(
             "down",

@@ -146,8 +146,8 @@ class Row:
     """On so many brokers the tests that share one run, each with some of the patterns,
     one pattern after the other: for a broker that is clean only when all of it rests.
     None: on one broker, all patterns at the same time."""
-    slow_lanes: int = 1
-    """Into so many parts are its tests of ``tests/slow`` divided: tests/order.py."""
+    slow_lanes: int = 2
+    """Into so many parts its tests of ``tests/slow`` are divided: tests/order.py."""
     open_ports: int = 0
     """How many ports no setting keeps to loopback; its README names them."""
     class_in_every_script: bool = False
