@@ -323,6 +323,7 @@ class Instance:
         """End all processes at once, as a power cut would.
 
         Those that have been ``found`` are not looked for first, which takes a while.
+        They are waited for even where they are dying, and would not be found any more.
         """
         processes = [*found] or self.processes()
         while processes:

@@ -76,7 +76,7 @@ def client_of(settings: Settings) -> Iterator[Connection]:
 
 
 def publish(destination: str, *, times: int = 1, **headers: str) -> Sender:
-    """Raises where a body is not taken.
+    """Sends there, and raises where a body is not taken.
 
     With ``times``, small ones come before: so many that a consumer that counts says so.
     """

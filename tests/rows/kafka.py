@@ -26,7 +26,7 @@ TASKS = "music_tasks"
 
 
 def publish(topic: str, *, times: int = 1, **options) -> Sender:
-    """Raises where a body is not stored; None is one, too.
+    """Sends there, and raises where a body is not stored; None is one, too.
 
     With ``times``, small ones follow: so many that a consumer that counts says so.
     """

@@ -49,7 +49,7 @@ def connected(settings: Settings):
 
 
 def publish(topic: str, *, times: int = 1, **options) -> Sender:
-    """Raises where a body is not stored.
+    """Sends there, and raises where a body is not stored.
 
     With ``times``, small ones follow: so many that a consumer that counts says so.
     """

@@ -36,7 +36,7 @@ def channel_to(settings: Settings):
 
 
 def publish(exchange: str, key: str, *, times: int = 1, **properties) -> Sender:
-    """Raises where no queue takes a body.
+    """Sends there, and raises where no queue takes a body.
 
     With ``times``, small ones follow: so many that a consumer that counts says so.
     """

@@ -57,7 +57,7 @@ def send(settings: Settings, topic: str, *bodies: bytes, change=lambda message: 
 
 
 def publish(topic: str, *, change=lambda message: None) -> Sender:
-    """Raises where a body is not stored."""
+    """Sends there, and raises where a body is not stored."""
 
     @contextmanager
     def connected(settings: Settings):
