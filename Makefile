@@ -16,8 +16,8 @@ RUN := $(VENV)/bin/python
 # Tests wait most of the time. Those of a group share a broker, one after the other.
 GROUPS := --dist loadgroup --no-loadscope-reorder
 PARALLEL := -n 6 $(GROUPS)
-# Four of these fill two processors; with six, clients run out of time.
-SLOW := -n 4 $(GROUPS) tests/slow
+# Five of these fill two processors; with six, clients run out of time.
+SLOW := -n 5 $(GROUPS) tests/slow
 # Of one broker there would be two groups.
 SLOW_ONE := -n 4 --dist worksteal tests/slow
 # Those that assert an upper limit in seconds.

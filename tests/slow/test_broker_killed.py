@@ -131,7 +131,9 @@ def test_a_producer_knows_what_is_confirmed_when_the_broker_dies(
                 break
             # It was done before the broker died.
             forget_payments(broker)
-            path, payments = ten_times(path, payments, tmp_path)
+            # Pulsar's client crashes with 200,000 on their way: docs/troubleshooting.md
+            if window:
+                path, payments = ten_times(path, payments, tmp_path)
         assert ended.status == 1, window
         (line,) = ended.error
         assert f"python -m lab status {name}" in line
