@@ -9,7 +9,6 @@ import pexpect
 import psutil
 import pytest
 
-from lab.brokers import BROKERS
 from lab.replay import Difference, Replay
 from lab.walkthrough import Walkthrough
 from tests.parameters import WALKTHROUGHS, every_broker, every_walkthrough
@@ -23,23 +22,10 @@ def broker_of(walkthrough: Walkthrough) -> str:
     return walkthrough.folder.name
 
 
-def with_most_tabs() -> set[str]:
-    """One of each pattern: what an interrupted one leaves is its pattern's."""
-    found = {}
-    for walkthrough in sorted(WALKTHROUGHS.values(), key=lambda one: len(one.tabs)):
-        name, _, slug = walkthrough.name.partition("/")
-        found[name, BROKERS[name].pattern(slug)] = walkthrough.name
-    return set(found.values())
-
-
-INTERRUPTED = with_most_tabs()
-
-
 @every_walkthrough
 def test_twice_in_a_row_and_after_an_interrupted_run(walkthrough, live):
     broker = live(broker_of(walkthrough))
-    if walkthrough.name in INTERRUPTED:
-        interrupt(walkthrough, broker)
+    interrupt(walkthrough, broker)
     # It deletes what the interrupted one has left; what it leaves itself stays.
     again = lab("run", walkthrough.name, environment=broker.environment)
     assert again.status == 0, again
