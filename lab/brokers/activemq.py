@@ -158,7 +158,9 @@ def contents(settings: Mapping[str, str]) -> list[Content]:
         if kind and not values["Name"].startswith("ActiveMQ."):
             size = None if kind == "topic" else values["QueueSize"]
             thing = Thing(kind, values["Name"], keeps_messages=kind != "topic")
-            found.append(Content(thing, size, values["ConsumerCount"]))
+            # -1 for ever, where a queue was removed and made again while its last
+            # consumer left: ActiveMQ 6.3 takes that one off the new queue's count.
+            found.append(Content(thing, size, max(values["ConsumerCount"], 0)))
     for values in subscriptions.get("value", {}).values():
         name = f"{values['ClientId']}/{values['SubscriptionName']}"
         thing = Thing("durable subscription", name)

@@ -6,7 +6,7 @@ import time
 import pytest
 import stomp
 
-from lab.broker import Report, Thing
+from lab.broker import Content, Report, Thing
 from lab.brokers.activemq import ACTIVEMQ, BROKER, contents, delete, endpoints, jolokia
 from tests.rows.activemq import client_of, publish
 from tests.support import PATIENCE, Tab, finish, lab, run, script, start, wait_until
@@ -99,6 +99,25 @@ def test_what_expires_while_it_is_deleted_is_deleted_too(activemq, monkeypatch):
     delete(activemq.settings, activemq_things)
     left = {content.thing for content in contents(activemq.settings)}
     assert not left & set(activemq_things)
+
+
+def test_a_queue_with_less_than_no_consumers_is_deleted(activemq, monkeypatch):
+    """ActiveMQ counts so at times: a consumer left while its queue was made again."""
+    publish("/queue/uploads")(activemq.settings, b"track 1")
+
+    def one_less(settings, *requests):
+        answers = jolokia(settings, *requests)
+        for answer in answers:
+            if "ConsumerCount" in answer["request"].get("attribute", ()):
+                for values in answer["value"].values():
+                    values["ConsumerCount"] -= 1
+        return answers
+
+    monkeypatch.setattr("lab.brokers.activemq.jolokia", one_less)
+    (found,) = contents(activemq.settings)
+    assert found == Content(Thing("queue", "uploads"), messages=1, consumers=0)
+    delete(activemq.settings, [found.thing])
+    assert not contents(activemq.settings)
 
 
 def test_a_message_that_is_not_persistent_can_die_too(activemq):
